@@ -64,6 +64,8 @@ cfg_if::cfg_if! {
         // Rank 3: fronts.
         pub mod admin;
         pub mod gateway;
+        // And pages that ask one of them.
+        pub mod console;
 
         // Rank 4: wiring.
         pub mod app;
@@ -110,6 +112,7 @@ cfg_if::cfg_if! {
         mod webhooks;
         mod admin;
         mod gateway;
+        mod console;
         mod app;
         pub mod cli;
         mod config;

@@ -15,8 +15,16 @@ use crate::wire::problem::{FORBIDDEN, TOKEN_INVALID, TOKEN_MISSING};
 use crate::wire::{self, Problem, bearer, check_headers};
 
 /// Who made a change, for the audit trail.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Actor(pub(super) &'static str);
+
+/// A program of this machine, where there is no token.
+pub(super) const LOCAL: Actor = Actor("local");
+
+/// SHA-256 of a token.
+pub(super) fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
 
 pub(super) struct Guard {
     /// SHA-256 of the token: both sides of the comparison have one length.
@@ -34,7 +42,6 @@ const OF_PAYMENTS: [(Method, &str); 4] = [
 
 impl Guard {
     pub(super) fn new(token: Option<&str>, payment_token: Option<&str>) -> Self {
-        let digest = |token: &str| Sha256::digest(token.as_bytes()).into();
         Self {
             token: token.map(digest),
             payment_token: payment_token.map(digest),
@@ -42,10 +49,10 @@ impl Guard {
     }
 
     fn actor(&self, headers: &HeaderMap) -> Result<Actor, Problem> {
-        let Some(token) = &self.token else {
+        if !self.has_token() {
             // `check_host` was here before.
-            return Ok(Actor("local"));
-        };
+            return Ok(LOCAL);
+        }
         let given = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
@@ -56,13 +63,22 @@ impl Guard {
                     "the control plane needs the header Authorization: Bearer <RUSHGATE_ADMIN_TOKEN>",
                 )
             })?;
-        let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
-        if bool::from(given.ct_eq(token)) {
-            return Ok(Actor("admin"));
-        }
-        match &self.payment_token {
-            Some(token) if bool::from(given.ct_eq(token)) => Ok(Actor(PAYMENTS)),
-            _ => Err(Problem::new(
+        self.holder(&digest(given))
+    }
+
+    /// Whether there is a token to know somebody by.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Whose token it is of which this is the digest.
+    pub(super) fn holder(&self, given: &[u8; 32]) -> Result<Actor, Problem> {
+        let is =
+            |token: &Option<[u8; 32]>| token.as_ref().is_some_and(|token| bool::from(given.ct_eq(token)));
+        match (is(&self.token), is(&self.payment_token)) {
+            (true, _) => Ok(Actor("admin")),
+            (false, true) => Ok(Actor(PAYMENTS)),
+            (false, false) => Err(Problem::new(
                 &TOKEN_INVALID,
                 "this is not the token of the control plane",
             )),
@@ -136,7 +152,7 @@ const METHODS: [Method; 6] = [
 ];
 
 /// The query parameters of a route, by its method and pattern.
-pub(super) type Parameters = fn(&Method, &str) -> &'static [&'static str];
+pub type Parameters = fn(&Method, &str) -> &'static [&'static str];
 
 /// Refuses a request of which two readers could see different ones, without a host, or with a query parameter that its
 /// path does not know.
@@ -187,7 +203,10 @@ pub(super) async fn check_host(State(has_token): State<bool>, request: Request, 
 }
 
 pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
-    let allowed = guard.actor(request.headers()).and_then(|actor| {
+    // Somebody whom a page of this process knows; no request from outside has such an extension.
+    let known = request.extensions().get::<Actor>().copied();
+    let actor = known.map_or_else(|| guard.actor(request.headers()), Ok);
+    let allowed = actor.and_then(|actor| {
         let path = request.extensions().get::<MatchedPath>();
         may_ask(actor, request.method(), path.map(MatchedPath::as_str)).map(|()| actor)
     });

@@ -6,6 +6,7 @@ mod buyers;
 mod campaigns;
 mod config;
 mod guard;
+mod inside;
 mod life;
 mod lifetime;
 mod members;
@@ -54,6 +55,8 @@ use crate::wire::{self, BindError, Problem, echo};
 use answer::Refused;
 pub use buyers::Buyers;
 pub use config::Config;
+pub use guard::Parameters;
+pub use inside::{Holder, Inside, KeyDigest, key_digest};
 pub use life::OrderLife;
 pub use lifetime::Lifetime;
 pub use openapi::openapi;
@@ -62,6 +65,7 @@ pub use orders::LandedOrders;
 pub use parameters::query_parameters;
 pub use readiness::{Check, Helper, Readiness};
 pub use running::Running;
+pub use serve::Pages;
 pub use webhooks::Webhooks;
 
 /// A read that has no answer by then has none: a database or engine behind it may be silent. Changes are not cut off,
@@ -346,9 +350,13 @@ pub struct Admin {
 }
 
 impl Admin {
-    fn router(self) -> Router {
+    fn guard(&self) -> Arc<guard::Guard> {
         let (token, payment_token) = (self.token.as_deref(), self.payment_token.as_deref());
-        let guard = Arc::new(guard::Guard::new(token, payment_token));
+        Arc::new(guard::Guard::new(token, payment_token))
+    }
+
+    fn router(self) -> Router {
+        let guard = self.guard();
         let admin = Router::new()
             .route("/modules", post(modules::upload).get(modules::list))
             .route("/modules/{selector}", get(modules::show).delete(modules::delete))

@@ -66,6 +66,11 @@ impl Readiness {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whether what lasts is to end.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// (name, standing) of everything that was asked.
     async fn ask(&self) -> Vec<(&'static str, CheckState)> {
         let needed = self.checks.iter().map(|check| (check, None));
@@ -81,7 +86,7 @@ impl Readiness {
             (check.name, standing)
         });
         let mut all = join_all(asked).await;
-        let draining = match self.draining.load(Ordering::Relaxed) {
+        let draining = match self.is_draining() {
             true => CheckState::Failed("the process was asked to stop".to_owned()),
             false => CheckState::Good,
         };

@@ -14,7 +14,7 @@ use hyper::{Request, Response};
 use hyper_util::service::TowerToHyperService;
 
 use super::answer::Refused;
-use super::{Admin, Health, guard, health_routes, not_found, not_yet, query_parameters};
+use super::{Admin, Health, Parameters, guard, health_routes, not_found, not_yet, query_parameters};
 use crate::serving::{Door, Plane, Timely};
 use crate::wire::Problem;
 use crate::wire::problem::OVERLOADED;
@@ -27,14 +27,14 @@ impl Health {
     pub async fn serve(self, door: Door, shutdown: impl Future<Output = ()>) {
         let has_token = self.has_token;
         let router = health_routes::<Self>().fallback(not_found).with_state(self);
-        run(door, router, has_token, shutdown).await;
+        run(door, (router, query_parameters), has_token, shutdown).await;
     }
 
     /// The same for a process that is not up yet: the rest of its control plane comes later.
     pub async fn serve_meanwhile(self, door: Door, shutdown: impl Future<Output = ()>) {
         let has_token = self.has_token;
         let router = health_routes::<Self>().fallback(not_yet).with_state(self);
-        run(door, router, has_token, shutdown).await;
+        run(door, (router, query_parameters), has_token, shutdown).await;
     }
 }
 
@@ -42,18 +42,34 @@ impl Admin {
     /// Serves until `shutdown`: see [`Door::serve`].
     pub async fn serve(self, door: Door, shutdown: impl Future<Output = ()>) {
         let has_token = self.token.is_some();
-        run(door, self.router(), has_token, shutdown).await;
+        run(door, (self.router(), query_parameters), has_token, shutdown).await;
+    }
+
+    /// The same with pages besides the API.
+    pub async fn serve_with(self, door: Door, pages: Pages, shutdown: impl Future<Output = ()>) {
+        let has_token = self.token.is_some();
+        let router = self.router().merge(pages.router);
+        run(door, (router, pages.parameters), has_token, shutdown).await;
     }
 }
 
-async fn run(door: Door, router: Router, has_token: bool, shutdown: impl Future<Output = ()>) {
+/// Pages that are served besides the API.
+pub struct Pages {
+    pub router: Router,
+    /// Of their routes and of the API's.
+    pub parameters: Parameters,
+}
+
+async fn run(
+    door: Door,
+    (router, parameters): (Router, Parameters),
+    has_token: bool,
+    shutdown: impl Future<Output = ()>,
+) {
     // The last layer is the first to see a request.
     let guarded = router
         .layer(axum::middleware::from_fn_with_state(has_token, guard::check_host))
-        .layer(axum::middleware::from_fn_with_state(
-            query_parameters as guard::Parameters,
-            guard::once,
-        ));
+        .layer(axum::middleware::from_fn_with_state(parameters, guard::once));
     let served = Served(TowerToHyperService::new(guarded));
     door.serve(Arc::new(served), shutdown).await;
 }

@@ -54,6 +54,10 @@ impl fmt::Display for Banner<'_> {
             f,
             "  shop       {orders}/shop   a page to order from in a browser, and to see orders live"
         )?;
+        writeln!(
+            f,
+            "  console    {admin}/console   sales live, their rules and orders, in a browser"
+        )?;
         writeln!(f, "  control    {admin}   metrics at /metrics, health at /readyz")?;
         writeln!(
             f,
@@ -134,6 +138,7 @@ mod tests {
         for part in [
             "http://127.0.0.1:8080/v1/campaigns/demo/orders",
             "http://127.0.0.1:8080/shop ",
+            "https://127.0.0.1:8081/console ",
             "Each user may order at most 1 unit",
             "https://127.0.0.1:8081/admin/v1/campaigns/demo/revisions",
             "in memory",

@@ -18,6 +18,7 @@ use super::webhooks;
 use crate::admin::{Admin, Health};
 use crate::bus::kafka::Tail;
 use crate::config::Config;
+use crate::console::Console;
 use crate::gateway::auth::Auth;
 use crate::gateway::{Changes, Gateway, Stages};
 use crate::serving::Tls;
@@ -73,7 +74,13 @@ pub(super) async fn run(
 
     // The control plane serves through the drain: `/readyz` has to be able to say so.
     let (close_admin, admin_closed) = oneshot::channel::<()>();
-    let served_admin = tokio::spawn(admin.serve(admin_door, admin_closed.map(drop)));
+    let console = Console::new(
+        admin.inside(),
+        adapters.store.clone(),
+        readiness.clone(),
+        tls[1].is_some(),
+    );
+    let served_admin = tokio::spawn(admin.serve_with(admin_door, console.pages(), admin_closed.map(drop)));
     let (close, closed) = oneshot::channel::<()>();
     let door = gateway.door(orders.socket).tls(orders.tls);
     let serving = tokio::spawn(door.serve(gateway.clone(), closed.map(drop)));

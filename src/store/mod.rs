@@ -24,6 +24,7 @@ mod rows;
 mod scheduled;
 mod seals;
 mod server;
+mod sessions;
 mod standing;
 mod stock_changes;
 mod time;

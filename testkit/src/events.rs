@@ -98,11 +98,16 @@ impl Events {
 
     /// What comes next, a heartbeat too; `None` where the stream has ended, or its connection.
     pub async fn next(&mut self) -> std::io::Result<Option<Told>> {
+        Ok(self.block().await?.map(|block| Told::parse(&block)))
+    }
+
+    /// The same as it was sent, whatever is in it.
+    pub async fn block(&mut self) -> std::io::Result<Option<String>> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let told = Told::parse(block);
+                let block = block.to_owned();
                 self.text = rest.to_owned();
-                return Ok(Some(told));
+                return Ok(Some(block));
             }
             if self.has_ended {
                 return Ok(None);

@@ -4,6 +4,7 @@
 mod admission;
 mod browser;
 mod bus;
+mod console;
 mod dlt;
 mod doctor;
 mod engines;

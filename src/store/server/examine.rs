@@ -21,6 +21,7 @@ pub const TABLES: &[&str] = &[
     "audit",
     "buyer_samples",
     "campaigns",
+    "console_sessions",
     "dead_letters",
     "erasure_keys",
     "erasures",

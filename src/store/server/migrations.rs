@@ -61,6 +61,7 @@ const FILES: &[File] = &[
     migration!(33, "0033_order_jobs"),
     migration!(35, "0035_webhooks"),
     migration!(36, "0036_erasures"),
+    migration!(39, "0039_console_sessions"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

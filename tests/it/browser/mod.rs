@@ -2,4 +2,5 @@
 
 mod chromium;
 
+mod console;
 mod shop;

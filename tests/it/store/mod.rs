@@ -18,6 +18,7 @@ mod record_version;
 mod revisions;
 mod seals;
 mod server;
+mod sessions;
 pub mod simulate;
 mod standing;
 mod stock_changes;

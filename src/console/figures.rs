@@ -1,0 +1,283 @@
+//! What the control plane answers, as far as pages show it. What a page does not know it leaves alone.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A campaign with its figures, which are those of all gateways: units of the database, and what Redis counted.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Campaign {
+    pub(super) id: String,
+    pub(super) title: String,
+    pub(super) revision: u32,
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) paused: Option<Paused>,
+    pub(super) opens_at: Timestamp,
+    pub(super) closes_at: Timestamp,
+    pub(super) skus: Vec<Sku>,
+    pub(super) rejected: BTreeMap<String, u64>,
+    pub(super) orders_to_kafka: u64,
+    pub(super) units_to_database: u64,
+    pub(super) redis_whole: bool,
+    #[serde(default)]
+    pub(super) scheduled: Vec<Scheduled>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Paused {
+    #[serde(default)]
+    pub(super) resume_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) note: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Sku {
+    pub(super) id: String,
+    pub(super) stock: u64,
+    pub(super) remaining: i64,
+    pub(super) admitted: i64,
+    pub(super) landed: i64,
+}
+
+/// A change that waits for its moment, or was refused then.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Scheduled {
+    pub(super) id: String,
+    pub(super) at: Timestamp,
+    #[serde(default)]
+    pub(super) revision: Option<u32>,
+    pub(super) by: String,
+    #[serde(default)]
+    pub(super) failed: Option<String>,
+}
+
+impl Campaign {
+    pub(super) fn admitted(&self) -> i64 {
+        self.skus.iter().map(|sku| sku.admitted).sum()
+    }
+
+    pub(super) fn landed(&self) -> i64 {
+        self.skus.iter().map(|sku| sku.landed).sum()
+    }
+
+    pub(super) fn remaining(&self) -> i64 {
+        self.skus.iter().map(|sku| sku.remaining.max(0)).sum()
+    }
+
+    pub(super) fn stock(&self) -> u64 {
+        self.skus.iter().map(|sku| sku.stock).sum()
+    }
+
+    pub(super) fn rejected(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+
+    /// The state in one word: as the control plane says it, and what a merchant wants to know besides.
+    pub(super) fn word(&self) -> &str {
+        match self.state.as_str() {
+            "archived" => "archived",
+            _ if !self.redis_whole => "gate-closed",
+            "open" if self.remaining() == 0 => "sold-out",
+            other => other,
+        }
+    }
+}
+
+/// A campaign in a list.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Listed {
+    pub(super) id: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Campaigns {
+    pub(super) campaigns: Vec<Listed>,
+    #[serde(default)]
+    pub(super) next: Option<String>,
+}
+
+/// What a change answers that is done or would be.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Did {
+    #[serde(default)]
+    pub(super) did: String,
+    /// Counters that have to be accepted.
+    #[serde(default)]
+    pub(super) accept: Vec<String>,
+    #[serde(default)]
+    pub(super) changes: Vec<Change>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Change {
+    pub(super) class: String,
+    pub(super) sentence: String,
+    #[serde(default)]
+    pub(super) counter: Option<Counter>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Counter {
+    pub(super) id: String,
+    pub(super) counts: String,
+    pub(super) needs_accept: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) module: String,
+    pub(super) version: String,
+    pub(super) digest: String,
+    pub(super) params: Value,
+}
+
+/// A revision: stored, or as a dry run says it would be.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Revision {
+    #[serde(default)]
+    pub(super) revision: Option<u32>,
+    pub(super) explain: Vec<String>,
+    #[serde(default)]
+    pub(super) lua: Option<String>,
+    pub(super) cost: Cost,
+    #[serde(default)]
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) sharding: String,
+    #[serde(default)]
+    pub(super) against: Option<u32>,
+    #[serde(default)]
+    pub(super) changes: Vec<Change>,
+    #[serde(default)]
+    pub(super) rules: Vec<Rule>,
+    #[serde(default)]
+    pub(super) shadow: Vec<Rule>,
+    #[serde(default)]
+    pub(super) active: bool,
+    #[serde(default)]
+    pub(super) created_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) created_by: Option<String>,
+    #[serde(default)]
+    pub(super) lists: BTreeMap<String, u32>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Cost {
+    pub(super) commands: u32,
+    pub(super) bytes: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Diagnostic {
+    pub(super) pointer: String,
+    pub(super) message: String,
+    #[serde(default)]
+    pub(super) hint: Option<String>,
+}
+
+/// A revision in the list of them.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct RevisionHead {
+    pub(super) revision: u32,
+    pub(super) active: bool,
+    pub(super) created_at: Timestamp,
+    #[serde(default)]
+    pub(super) created_by: Option<String>,
+    pub(super) activations: Vec<Activation>,
+    pub(super) changed: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Activation {
+    pub(super) at: Timestamp,
+    #[serde(default)]
+    pub(super) by: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Revisions {
+    pub(super) revisions: Vec<RevisionHead>,
+    #[serde(default)]
+    pub(super) next: Option<u32>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Module {
+    pub(super) id: String,
+    pub(super) version: String,
+    pub(super) descriptor: Value,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Modules {
+    pub(super) modules: Vec<Module>,
+}
+
+/// An order in a list; in full it has more.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Order {
+    pub(super) order: String,
+    pub(super) state: String,
+    pub(super) user: String,
+    pub(super) sku: String,
+    pub(super) quantity: u32,
+    pub(super) revision: u32,
+    pub(super) placed_at: Timestamp,
+    #[serde(default)]
+    pub(super) confirmed_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) revoked_reason: Option<String>,
+    #[serde(default)]
+    pub(super) pay_by: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) attributes: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub(super) holds: String,
+    #[serde(default)]
+    pub(super) changes: Vec<OrderChange>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct OrderChange {
+    pub(super) number: u32,
+    pub(super) to: String,
+    #[serde(default)]
+    pub(super) at: Option<Timestamp>,
+    pub(super) actor: String,
+    #[serde(default)]
+    pub(super) reason: Option<String>,
+    #[serde(default)]
+    pub(super) note: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Orders {
+    pub(super) orders: Vec<Order>,
+    #[serde(default)]
+    pub(super) next: Option<String>,
+}
+
+/// What a change of many orders would do.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Bulk {
+    pub(super) did: String,
+    #[serde(default)]
+    pub(super) orders: u64,
+}
+
+/// A change of many orders at work.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Job {
+    pub(super) job: String,
+    pub(super) did: String,
+    pub(super) state: String,
+    pub(super) matched: u64,
+    pub(super) changed: u64,
+    pub(super) skipped: u64,
+    pub(super) failed: u64,
+}

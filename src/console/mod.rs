@@ -1,0 +1,121 @@
+//! The console: pages for merchants, on the control plane's listener. It asks the control plane's API as a program would, in the same
+//! process, so that whatever it shows or does can be had without it; README.md says how a page is added.
+//!
+//! ```text
+//!  browser ─▶ visitor: log-in, form's proof ─▶ page ─▶ api ─▶ admin's routes ─▶ template ─▶ browser
+//! ```
+
+mod act;
+mod acts;
+mod api;
+mod assets;
+mod entry;
+mod figures;
+mod form;
+mod health;
+mod login;
+mod look;
+mod meaning;
+mod order;
+mod orders;
+mod page;
+mod revisions;
+mod rules;
+mod sale;
+mod sales;
+mod saved;
+mod schema;
+mod stream;
+mod visitor;
+mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use crate::admin::{Inside, Pages, Readiness, query_parameters};
+use crate::store::Store;
+
+use look::Looks;
+use saved::Saved;
+
+/// The console of one gateway.
+pub struct Console {
+    inside: Inside,
+    /// Where log-ins are kept.
+    store: Store,
+    readiness: Arc<Readiness>,
+    /// Its listener speaks TLS.
+    has_tls: bool,
+    looks: Looks,
+    saved: Saved,
+    /// What forms prove themselves with where nobody logs in.
+    proof: String,
+}
+
+impl Console {
+    pub fn new(inside: Inside, store: Store, readiness: Arc<Readiness>, has_tls: bool) -> Self {
+        Self {
+            inside,
+            store,
+            readiness,
+            has_tls,
+            looks: Looks::default(),
+            saved: Saved::default(),
+            proof: login::random_id(),
+        }
+    }
+
+    /// Its pages.
+    pub fn pages(self) -> Pages {
+        let console = Arc::new(self);
+        let known = Router::new()
+            .route("/console", get(sales::show))
+            .route("/console/live", get(sales::live))
+            .route("/console/health", get(health::show))
+            .route("/console/logout", post(login::log_out))
+            .route("/console/sales/{id}", get(sale::show))
+            .route("/console/sales/{id}/live", get(sale::live))
+            .route("/console/sales/{id}/act/{act}", get(acts::ask).post(acts::act))
+            .route("/console/sales/{id}/rules", get(rules::show).post(rules::edit))
+            .route("/console/sales/{id}/rules/lua", get(revisions::lua))
+            .route("/console/sales/{id}/revisions", get(revisions::list))
+            .route(
+                "/console/sales/{id}/revisions/{revision}",
+                get(revisions::revision).post(revisions::activate),
+            )
+            .route("/console/sales/{id}/orders", get(orders::list).post(orders::act))
+            .route("/console/sales/{id}/orders/jobs/{job}", get(orders::job))
+            .route(
+                "/console/sales/{id}/orders/{order}",
+                get(order::show).post(order::act),
+            )
+            .layer(from_fn_with_state(console.clone(), entry::recognise));
+        let open = Router::new()
+            .route(visitor::LOG_IN, get(login::ask).post(login::log_in))
+            .route("/console/static/{tag}/{*name}", get(assets::show))
+            .route("/console/icon.svg", get(assets::icon));
+        Pages {
+            router: known.merge(open).with_state(console),
+            parameters,
+        }
+    }
+}
+
+/// The query parameters of its pages, besides those that each has; and those of the API.
+fn parameters(method: &Method, path: &str) -> &'static [&'static str] {
+    match path {
+        "/console" => &["as", "before", "lang", "theme"],
+        "/console/sales/{id}/orders" => &[
+            "as", "before", "from", "lang", "sku", "state", "theme", "to", "user",
+        ],
+        "/console/sales/{id}/revisions" => &["as", "before", "lang", "theme"],
+        "/console/sales/{id}/act/{act}" => &["as", "change", "lang", "sku", "theme"],
+        "/console/login" => &["lang", "next", "theme"],
+        _ if path.starts_with("/console") => &["as", "lang", "theme"],
+        _ => query_parameters(method, path),
+    }
+}

@@ -1,0 +1,216 @@
+//! The console in a real browser: from the list of sales to a changed limit, and a stream that is cut. What each page looks like, wide
+//! and narrow, light and dark, is written beside.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::browser::chromium::Browser;
+use crate::stories::gate::Gate;
+
+/// A merchant is told within this that what is shown is old.
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
+const SIZES: [(&str, u32, u32); 2] = [("wide", 1280, 900), ("phone", 390, 844)];
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser").join(name)
+}
+
+/// A sale with two SKUs of which one sells well, another that has not opened, and one that is over.
+async fn sales(gate: &Gate) {
+    let rules = json!([{"module": "n-per-user", "params": {"limit": 2}}]);
+    for (id, title, opens, closes, skus) in [
+        (
+            "winter",
+            "Winter archive",
+            "2026-01-01T00:00:00Z",
+            "2026-02-01T00:00:00Z",
+            json!([{"id": "scarf", "stock": 300}]),
+        ),
+        (
+            "summer",
+            "Summer preview",
+            "2027-06-01T08:00:00Z",
+            "2027-06-03T08:00:00Z",
+            json!([{"id": "hat", "stock": 5000}]),
+        ),
+        (
+            "spring",
+            "Spring sale: mugs and tees",
+            "2026-01-01T00:00:00Z",
+            "2027-03-01T00:00:00Z",
+            json!([{"id": "mug", "stock": 40}, {"id": "tee-m", "stock": 25}, {"id": "poster", "stock": 3}]),
+        ),
+    ] {
+        let made = json!({"id": id, "title": title, "opens_at": opens, "closes_at": closes, "skus": skus, "rules": rules});
+        gate.control("/campaigns", &made).await.expect(201);
+    }
+    for (number, sku) in [
+        "mug", "mug", "tee-m", "poster", "mug", "poster", "poster", "mug", "poster",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let user = format!("buyer-{}", number / 2);
+        gate.place_in("spring", &user, &[], json!({"sku": sku, "quantity": 1}))
+            .await;
+        gate.place_in("spring", "greedy", &[], json!({"sku": sku, "quantity": 1}))
+            .await;
+    }
+}
+
+/// Writes how a page looks: its path, and what has to be there before.
+async fn pictures(browser: &Browser, gate: &Gate, folder: &Path, pages: &[(&str, &str, &str)]) {
+    for theme in ["light", "dark"] {
+        browser
+            .open(&format!("{}/console?theme={theme}", gate.admin))
+            .await;
+        for (size, width, height) in SIZES {
+            browser.resize(width, height).await;
+            for (name, path, ready) in pages {
+                browser.open(&format!("{}{path}", gate.admin)).await;
+                browser.until(ready).await;
+                let wide =
+                    "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
+                let is_wide = browser.script(wide, Vec::new()).await;
+                browser
+                    .screenshot(&folder.join(format!("{name}-{size}-{theme}.png")))
+                    .await;
+                assert_eq!(is_wide, false, "{path} has to be scrolled to the side at {width}");
+            }
+        }
+    }
+    browser.resize(1280, 900).await;
+    browser.open(&format!("{}/console?theme=auto", gate.admin)).await;
+}
+
+/// Counts what the policy refused, and what a script threw.
+const WATCH: &str = "window.refused = []; document.addEventListener('securitypolicyviolation', (one) => refused.push(one.violatedDirective)); \
+     window.addEventListener('error', (one) => refused.push(one.message)); return null";
+
+async fn refused(browser: &Browser) -> Value {
+    browser.script("return window.refused ?? []", Vec::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_is_changed_in_four_clicks_with_every_mistake_told_at_its_field() {
+    let gate = Gate::dev().await;
+    let folder = folder("console-limit");
+    let browser = Browser::start(&folder).await;
+    browser.resize(1280, 900).await;
+    browser.open(&format!("{}/console", gate.admin)).await;
+    browser.until_text("#age", "live").await;
+    browser.until_text("#sale-demo", "100 of 100 left").await;
+    browser.script(WATCH, Vec::new()).await;
+    browser.click("#sale-demo a.name").await;
+    browser.until("#chart canvas").await;
+    browser.script(WATCH, Vec::new()).await;
+    browser.until_text("#age", "live").await;
+    gate.place("ada", json!({"sku": "mug", "quantity": 1}))
+        .await
+        .expect(202);
+    browser.until_text("#live", "99 / 100").await;
+    assert_eq!(refused(&browser).await, json!([]));
+
+    browser.click(".tabs a[href$='/rules']").await;
+    let limit = "[name='/rules/0/params/limit']";
+    browser.until(limit).await;
+    browser.script(WATCH, Vec::new()).await;
+    for wrong in ["0", "many"] {
+        browser.fill(limit, wrong).await;
+        // The dry run answers while somebody types: at the field, and beside it.
+        browser
+            .until_text(
+                "[data-pointer='/rules/0/params/limit'] .at",
+                "/rules/0/params/limit",
+            )
+            .await;
+    }
+    browser.screenshot(&folder.join("wrong.png")).await;
+    browser.fill(limit, "2").await;
+    browser
+        .until_text("#preview", "Each user may order at most 2 units")
+        .await;
+    browser.until_text("#preview", "Against revision 1").await;
+    assert_eq!(
+        browser.text("[data-pointer='/rules/0/params/limit'] .at").await,
+        ""
+    );
+    assert_eq!(refused(&browser).await, json!([]));
+    browser.screenshot(&folder.join("preview.png")).await;
+    browser.click("button[value=save]").await;
+    browser
+        .until_text("main", "Every gateway decides by revision 2")
+        .await;
+    browser.screenshot(&folder.join("revision.png")).await;
+    browser.click("#activate").await;
+    browser.until(".notice").await;
+    let here = browser.script("return location.pathname", Vec::new()).await;
+    assert_eq!(here, "/console/sales/demo", "loading it anew sends nothing");
+    gate.place("ada", json!({"sku": "mug", "quantity": 1}))
+        .await
+        .expect(202);
+    browser.until_text("#live", "98 / 100").await;
+    browser.screenshot(&folder.join("changed.png")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_cut_or_falls_silent_is_told_and_comes_back() {
+    let gate = Gate::dev().await;
+    let folder = folder("console-cut");
+    let browser = Browser::start(&folder).await;
+    browser.resize(1280, 900).await;
+    browser.open(&format!("{}/console/sales/demo", gate.admin)).await;
+    browser.until_text("#age", "live").await;
+    // Silent: the connection is there, and nothing comes.
+    gate.signal("STOP");
+    let begun = Instant::now();
+    browser.until("#age.cut").await;
+    let told = begun.elapsed();
+    assert!(told < TOLD_WITHIN, "told after {told:?}");
+    let said = browser.text("#age").await;
+    assert!(said.contains("Cut off") && said.contains("s old"), "{said}");
+    browser.screenshot(&folder.join("silent.png")).await;
+    gate.signal("CONT");
+    browser.until("#age:not(.cut)").await;
+    browser.until_text("#age", "live").await;
+    // Cut: the other end has gone.
+    let begun = Instant::now();
+    drop(gate);
+    browser.until("#age.cut").await;
+    let told = begun.elapsed();
+    assert!(told < TOLD_WITHIN + Duration::from_secs(1), "told after {told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_page_can_be_read_on_a_phone_and_in_the_dark() {
+    let gate = Gate::dev().await;
+    sales(&gate).await;
+    let folder = folder("console-pages");
+    let browser = Browser::start(&folder).await;
+    let orders = gate
+        .http
+        .get(&format!("{}/admin/v1/campaigns/spring/orders", gate.admin), &[])
+        .await
+        .json();
+    let order = orders["orders"][0]["order"]
+        .as_str()
+        .map_or_else(String::new, |id| format!("/console/sales/spring/orders/{id}"));
+    let mut pages = vec![
+        ("sales", "/console", "#age:not([hidden])"),
+        ("sale", "/console/sales/spring", "#chart canvas"),
+        ("stock", "/console/sales/spring/act/stock", "#preview"),
+        ("end", "/console/sales/spring/act/end", "#preview"),
+        ("rules", "/console/sales/spring/rules", "#preview"),
+        ("revisions", "/console/sales/spring/revisions", "table"),
+        ("revision", "/console/sales/spring/revisions/1", ".sentences"),
+        ("lua", "/console/sales/spring/rules/lua", "pre"),
+        ("orders", "/console/sales/spring/orders", "table"),
+        ("health", "/console/health", "table"),
+    ];
+    if !order.is_empty() {
+        pages.push(("order", &order, "dl"));
+    }
+    pictures(&browser, &gate, &folder, &pages).await;
+}

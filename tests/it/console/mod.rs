@@ -1,0 +1,9 @@
+//! The console over HTTP, as a browser without scripts uses it: pages are read, forms are filled in and sent.
+
+mod acts;
+mod desk;
+mod login;
+mod orders;
+mod pages;
+mod rules;
+mod streams;
