@@ -96,6 +96,8 @@ export interface Problem {
   pointer?: string;
   /** What programs switch on; of a rule's module its own. */
   reason: string;
+  /** Of `already-replaced`: the id of the order that has come in its place. */
+  replaced_by?: string;
   /** When time alone would help. */
   retry_at?: Moment;
   /** Whether the same request may succeed later without anybody changing anything. */
