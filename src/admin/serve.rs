@@ -39,7 +39,8 @@ impl Health {
 }
 
 impl Admin {
-    /// Serves until `shutdown`: see [`Door::serve`].
+    /// Serves until `shutdown`, the API alone: see [`Door::serve`].
+    #[cfg(feature = "testing")]
     pub async fn serve(self, door: Door, shutdown: impl Future<Output = ()>) {
         let has_token = self.token.is_some();
         run(door, (self.router(), query_parameters), has_token, shutdown).await;

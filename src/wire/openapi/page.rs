@@ -269,9 +269,8 @@ fn text(value: &Value) -> String {
 /// Text with what stands between backquotes as code.
 fn prose(value: &Value) -> String {
     let text = text(value);
-    let mut parts = text.split('`').enumerate();
     let mut html = String::with_capacity(text.len());
-    while let Some((number, part)) = parts.next() {
+    for (number, part) in text.split('`').enumerate() {
         let _ = match number % 2 == 1 {
             true => write!(html, "<code>{part}</code>"),
             false => write!(html, "{part}"),
