@@ -12,11 +12,19 @@ SEED=19
 # Requests of one operation.
 EXAMPLES="${RUSHGATE_FUZZ_EXAMPLES:-12}"
 
+# Exit code 75: what is needed cannot be had here. `./x test` leaves the check out, and says so.
+cannot() {
+    say "x: $1"
+    exit 75
+}
+
 # A client of the release before goes on: nothing it sends is refused anew, and nothing it reads is gone.
 breaking() {
-    need go golang "to build oasdiff, which compares contracts"
     local bin="$TARGET/openapi/oasdiff" plane failed=0
-    [ -x "$bin" ] || GOBIN="$TARGET/openapi" go install "github.com/oasdiff/oasdiff@$OASDIFF"
+    if ! [ -x "$bin" ]; then
+        command -v go >/dev/null || cannot "contracts are compared by oasdiff $OASDIFF, which Go builds, and there is none"
+        GOBIN="$TARGET/openapi" go install "github.com/oasdiff/oasdiff@$OASDIFF" || cannot "oasdiff $OASDIFF cannot be built"
+    fi
     for plane in orders admin; do
         step "Breaking changes of $plane"
         "$bin" breaking --fail-on ERR "docs/openapi/released/$plane.json" "docs/openapi/$plane.json" || failed=1
@@ -30,8 +38,11 @@ fuzz() {
     need_build
     local venv="$TARGET/openapi/schemathesis" work="$TARGET/openapi/fuzz" plane failed=0
     if ! [ -x "$venv/bin/schemathesis" ]; then
-        python3 -m venv "$venv" || die "python3 makes no environment: install python3-venv"
-        "$venv/bin/pip" install --quiet "schemathesis==$SCHEMATHESIS"
+        python3 -c 'import ensurepip' 2>/dev/null || install "to run schemathesis, which tries the contract out" python3-venv
+        python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "schemathesis==$SCHEMATHESIS" || {
+            rm -rf "$venv"
+            cannot "schemathesis $SCHEMATHESIS cannot be installed"
+        }
     fi
     step "Building"
     cargo build --bin rushgate --bin openapi
