@@ -43,7 +43,11 @@ impl Control {
         if row.schedule.is_over(now) {
             self.forget_pause(operation).await;
             let at = Moment(row.schedule.closes_at);
-            let did = format!("It was over already, since {at}: nothing was changed.");
+            let cancelled = self.unschedule_all(operation).await?;
+            let did = match cancelled.is_empty() {
+                true => format!("It was over already, since {at}: nothing was changed."),
+                false => format!("It was over already, since {at}.{cancelled}"),
+            };
             return Ok(Ended::of(&row, row.schedule, None, did));
         }
         // Whatever the rules say to other times, nobody is admitted any more.
@@ -55,7 +59,9 @@ impl Control {
         let detail = serde_json::json!({"revision": ended.revision, "closes_at": Moment(schedule.closes_at)});
         self.audit_operation(operation, detail).await;
         self.forget_pause(operation).await;
-        let did = did(row.schedule, schedule, now, as_it_was);
+        // What is being made at this moment is refused, because the times have changed.
+        let cancelled = self.unschedule_all(operation).await?;
+        let did = did(row.schedule, schedule, now, as_it_was) + &cancelled;
         Ok(Ended::of(&row, schedule, Some(ended), did))
     }
 
@@ -73,7 +79,10 @@ impl Control {
         operation: Operation<'_>,
         now: i64,
     ) -> Result<(Activated, Schedule, Option<String>), ControlError> {
-        let refused = match self.revise(operation, &[], |there| closed(there, now)).await {
+        let refused = match self
+            .revise(operation, &[], None, |there| closed(there, now))
+            .await
+        {
             Ok(activated) => {
                 let row = self.row(operation.campaign).await?;
                 return Ok((activated, row.schedule, None));

@@ -126,7 +126,9 @@ impl Control {
     ) -> Result<ScheduledView, ControlError> {
         let operation = Operation::by(actor, campaign, ACTIVATE_LATER);
         let id = uuid::Uuid::now_v7().simple().to_string();
-        let planned = self.plan(operation, id, Change::Activate { revision }, at, String::new());
+        let based_on = Some(self.row(campaign).await?.activation.revision);
+        let change = Change::Activate { revision, based_on };
+        let planned = self.plan(operation, id, change, at, String::new());
         let scheduled = planned.await?.scheduled;
         scheduled.ok_or_else(|| ControlError::Internal("nothing was scheduled".to_owned()))
     }
@@ -285,11 +287,85 @@ impl Control {
         let operation = operation.asked(Some(&key), row.note.as_deref());
         match change {
             Change::Pause { resume_at } => {
+                let resume_at = self.longer_pause(&row.campaign, resume_at).await?;
                 let resume_at = resume_at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
                 self.pause(operation, resume_at).await
             }
-            Change::Activate { revision } => self.activate(operation, revision, &[]).await,
+            Change::Activate { revision, based_on } => {
+                self.times_are_still(&row.campaign, revision, based_on).await?;
+                self.activate(operation, revision, &[]).await
+            }
         }
+    }
+
+    /// A pause that somebody has begun meanwhile is not shortened by one that was scheduled before.
+    async fn longer_pause(
+        &self,
+        campaign: &str,
+        resume_at: Option<i64>,
+    ) -> Result<Option<i64>, ControlError> {
+        let (row, now) = self.running(campaign).await?;
+        let there = row.pause.pause.at(now);
+        Ok(there.map_or(resume_at, |there| Some(there.resume_at?.max(resume_at?))))
+    }
+
+    /// A revision that was made before the sale was ended, or got other times, does not bring the old ones back.
+    async fn times_are_still(
+        &self,
+        campaign: &str,
+        revision: u32,
+        based_on: Option<u32>,
+    ) -> Result<(), ControlError> {
+        let row = self.row(campaign).await?;
+        if row.activation.revision == revision {
+            // It was made before, by somebody who did not come so far as to say so.
+            return Ok(());
+        }
+        let known = match based_on {
+            Some(number) => self.stored_revision(campaign, number).await?.revision.schedule,
+            // Scheduled by an earlier build.
+            None => return Ok(()),
+        };
+        if known == row.schedule {
+            return Ok(());
+        }
+        let detail = format!(
+            "the times of the sale have changed since it was scheduled: it opens at {} and closes at {} now, and revision \
+             {revision} would undo that",
+            Moment(row.schedule.opens_at),
+            Moment(row.schedule.closes_at)
+        );
+        Err(ControlError::Invalid(vec![
+            Problem::new("", detail).hint("make the revision again"),
+        ]))
+    }
+
+    /// Takes back all that is to be done with a sale that has ended, and says what that was.
+    pub(super) async fn unschedule_all(&self, operation: Operation<'_>) -> Result<String, ControlError> {
+        let (waiting, cancelled) = (ScheduledState::Waiting, ScheduledState::Cancelled);
+        let mut did = String::new();
+        for row in self
+            .store
+            .scheduled(operation.campaign, waiting, WAITING_MAX)
+            .await?
+        {
+            if !self
+                .store
+                .move_scheduled(&row.id, waiting, cancelled, None)
+                .await?
+            {
+                continue;
+            }
+            let at = Moment(row.due_at);
+            let detail = serde_json::json!({"scheduled": row.id, "at": at});
+            self.audit_operation(operation.of_kind(UNSCHEDULE), detail).await;
+            let what = match view(row).map(|view| (view.change, view.revision)) {
+                Some((_, Some(revision))) => format!("the activation of revision {revision}"),
+                _ => "the pause".to_owned(),
+            };
+            did.push_str(&format!(" Cancelled: {what} that was scheduled for {at}."));
+        }
+        Ok(did)
     }
 }
 

@@ -178,7 +178,10 @@ impl Control {
         );
         if schedule != row.schedule {
             let change = |there| schedule_of(there, asked.opens_at, asked.closes_at);
-            let activated = self.revise(operation, &asked.accept, change).await;
+            // What was answered to be changed is what was there: somebody else's times are not overwritten.
+            let activated = self
+                .revise(operation, &asked.accept, Some(row.schedule), change)
+                .await;
             let activated = activated.map_err(|error| about_times(error, asked))?;
             changed.revision = Some(activated.revision);
             changed.epoch = Some(activated.epoch);
@@ -216,19 +219,29 @@ impl Control {
     }
 
     /// Makes a revision like the active one under another schedule, and activates it instead of that one: both again where
-    /// another was activated meanwhile. `accept` is as for an activation.
+    /// another was activated meanwhile, unless the sale has other times than `expected` by then. `accept` is as for an activation.
     pub(super) async fn revise(
         &self,
         operation: Operation<'_>,
         accept: &[String],
+        expected: Option<Schedule>,
         schedule: impl Fn(Schedule) -> Schedule,
     ) -> Result<Activated, ControlError> {
         let (actor, campaign) = (operation.actor, operation.campaign);
         for _ in 0..TRIES {
             let row = self.row(campaign).await?;
             let active = self.stored_revision(campaign, row.activation.revision).await?;
+            let there = active.revision.schedule;
+            if expected.is_some_and(|expected| expected != there) {
+                return Err(ControlError::Conflict(format!(
+                    "somebody else has changed the times of campaign {campaign:?} at the same time: it opens at {} and closes at {}. \
+                     Look at it, and ask again",
+                    Moment(there.opens_at),
+                    Moment(there.closes_at)
+                )));
+            }
             let mut like = like(active.revision.clone())?;
-            self.set_times(&mut like, schedule(active.revision.schedule))?;
+            self.set_times(&mut like, schedule(there))?;
             // What is refused leaves no revision behind.
             let mut considered = self.consider(campaign, &like.new, like.lists).await?;
             self.may_activate(&mut considered, accept).await?;

@@ -9,8 +9,15 @@ use crate::wire::Moment;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Change {
-    Pause { resume_at: Option<i64> },
-    Activate { revision: u32 },
+    Pause {
+        resume_at: Option<i64>,
+    },
+    Activate {
+        revision: u32,
+        /// Its schedule is minded only as long as the sale has the times of this revision: the one in force when it was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        based_on: Option<u32>,
+    },
 }
 
 /// A change that waits, or was refused when its moment came.
@@ -38,7 +45,7 @@ pub(super) fn view(row: ScheduledRow) -> Option<ScheduledView> {
     let change: Change = serde_json::from_value(row.change).ok()?;
     let (name, revision, resume_at) = match change {
         Change::Pause { resume_at } => ("pause", None, resume_at),
-        Change::Activate { revision } => ("activate", Some(revision), None),
+        Change::Activate { revision, .. } => ("activate", Some(revision), None),
     };
     Some(ScheduledView {
         id: row.id,

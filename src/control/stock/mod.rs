@@ -154,10 +154,14 @@ impl Control {
         let left = self.left(&row.campaign, &sku.id).await;
         // Buyers go on: as many as are left by now.
         let then = match kind {
-            StockChangeKind::Remove => remove::as_left(&sku, units, left),
+            StockChangeKind::Remove => remove::as_left(&row.campaign, &sku, units, left),
             _ => sku.clone(),
         };
-        let can = units - (then.stock - sku.stock);
+        let there = row.campaign.skus.iter().find(|there| there.id == sku.id);
+        let can = match kind {
+            StockChangeKind::Remove => there.map_or(0, |there| there.stock.saturating_sub(then.stock)),
+            _ => units,
+        };
         let prepared = self.prepare(&row, &then, wanted.pointer()).await?;
         let told = Told {
             sku: &sku.id,

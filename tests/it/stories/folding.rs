@@ -398,7 +398,7 @@ async fn what_cannot_be_folded_and_what_is_compared_in_vain_is_refused_where_it_
             json!({"user": ["upper"]}),
             &any,
             "/fold/user/0",
-            "unknown variant `upper`",
+            "is none of the words that may stand here",
         ),
         (json!({"user": []}), &any, "/fold/user", "names no step"),
         (

@@ -213,3 +213,84 @@ async fn what_was_due_while_nobody_was_there_is_made_late_and_says_so() {
         "{line:?}"
     );
 }
+
+#[tokio::test]
+async fn what_is_scheduled_opens_no_sale_again_that_was_ended() {
+    let gate = Gate::dev().await;
+    open(&gate).await;
+    let later = json!({"rules": limited(3), "activate_at": from_now(HOUR / 2)});
+    gate.control("/campaigns/spring/revisions", &later)
+        .await
+        .expect(201);
+    gate.control(
+        "/campaigns/spring/pause",
+        &json!({"pause_at": from_now(HOUR / 3)}),
+    )
+    .await
+    .expect(200);
+    let ended = gate
+        .control("/campaigns/spring/end", &json!({}))
+        .await
+        .expect(200)
+        .json();
+    let did = ended["did"].as_str().expect("a sentence");
+    assert!(
+        did.contains("Cancelled: the activation of revision 2") && did.contains("Cancelled: the pause"),
+        "{did}"
+    );
+    let figures = gate.figures("spring").await;
+    assert_eq!(figures.get("scheduled"), None, "{figures}");
+    gate.place_in("spring", "ann", &[], mug())
+        .await
+        .refused(410, "closed");
+}
+
+#[tokio::test]
+async fn a_scheduled_revision_does_not_undo_other_times() {
+    let gate = Gate::dev().await;
+    open(&gate).await;
+    let later = json!({"rules": limited(3), "activate_at": from_now(1500)});
+    gate.control("/campaigns/spring/revisions", &later)
+        .await
+        .expect(201);
+    let closes_at = json!(from_now(2 * HOUR));
+    let url = format!("{}/admin/v1/campaigns/spring", gate.admin);
+    let patch = json!({"closes_at": closes_at}).to_string().into_bytes();
+    let json_type = [("content-type", "application/json")];
+    gate.http
+        .send(Method::PATCH, &url, &json_type, patch)
+        .await
+        .expect(200);
+    until("it is refused", async || {
+        let figures = gate.figures("spring").await;
+        figures["scheduled"][0]["failed"]
+            .as_str()
+            .is_some_and(|why| why.contains("the times of the sale have changed"))
+    })
+    .await;
+    let there = gate.figures("spring").await["closes_at"].clone();
+    let moment = |at: &Value| {
+        at.as_str()
+            .and_then(|at| at.parse::<Timestamp>().ok())
+            .map(Timestamp::as_millisecond)
+    };
+    assert_eq!(moment(&there), moment(&closes_at));
+}
+
+#[tokio::test]
+async fn a_scheduled_pause_does_not_shorten_one_that_somebody_has_begun() {
+    let gate = Gate::dev().await;
+    open(&gate).await;
+    let body = json!({"pause_at": from_now(1000), "resume_at": from_now(1800)});
+    gate.control("/campaigns/spring/pause", &body).await.expect(200);
+    gate.control("/campaigns/spring/pause", &json!({"note": "emergency"}))
+        .await
+        .expect(200);
+    until("it is made", async || {
+        gate.figures("spring").await.get("scheduled").is_none()
+    })
+    .await;
+    let figures = gate.figures("spring").await;
+    assert_eq!(figures["paused"].get("resume_at"), None, "{figures}");
+    assert_eq!(figures["paused"]["note"], "emergency");
+}

@@ -309,9 +309,9 @@ async fn what_a_merchant_mistypes_is_told() {
         (json!({"set": -1}), "/set", "not within 0 to"),
         (json!({"add": 1_000_000_000}), "/add", "1000000003 units together"),
         (json!({"add": 1, "remove": 1}), "/remove", "one change at a time"),
-        (json!({"add": "many"}), "/add", "invalid type"),
-        (json!({"add": 1.5}), "/add", "invalid type"),
-        (json!({"units": 1}), "/units", "unknown field"),
+        (json!({"add": "many"}), "/add", "is expected, not the text"),
+        (json!({"add": 1.5}), "/add", "is expected, not the number 1.5"),
+        (json!({"units": 1}), "/units", "there is no member"),
         (json!({"add": 1, "expect": -1}), "/expect", "not within 0 to"),
         (
             json!({"add": 1, "note": "x".repeat(501)}),
@@ -324,6 +324,18 @@ async fn what_a_merchant_mistypes_is_told() {
         assert_eq!(problem["pointer"], pointer, "{body}: {problem}");
         assert!(problem.to_string().contains(text), "{body}: {problem}");
     }
+    // More than there are: what would be left is what is not on sale.
+    let url = "/campaigns/spring/skus/mug/stock?dry_run=true";
+    let would = gate
+        .control(url, &json!({"remove": 100}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&would["before"], &would["stock"], &would["units"]),
+        (&json!(3), &json!(0), &json!(-3)),
+        "{would}"
+    );
     let unknown = stock(&gate, "cap", json!({"add": 1}))
         .await
         .refused(404, "unknown");

@@ -67,6 +67,7 @@ const ADMIN: &[&str] = &[
     "/admin/v1/campaigns/surface/orders/00000000000000000000000000000000/refund",
     "/admin/v1/campaigns/surface/orders/cancel",
     "/admin/v1/campaigns/surface/orders/refund",
+    "/admin/v1/campaigns/surface/orders/jobs",
     "/admin/v1/campaigns/surface/orders/jobs/1",
     "/admin/v1/campaigns/surface/skus",
     "/admin/v1/campaigns/surface/skus/mug/stock",
