@@ -450,7 +450,7 @@ async fn what_cannot_be_folded_and_what_is_compared_in_vain_is_refused_where_it_
         .send(Method::POST, &url, &json, twice.as_bytes().to_vec());
     let problem = reply.await.refused(422, "invalid");
     assert!(
-        problem.to_string().contains("duplicate field `user`"),
+        problem.to_string().contains("the member user stands there twice"),
         "{problem}"
     );
 }
