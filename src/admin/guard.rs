@@ -154,16 +154,24 @@ const METHODS: [Method; 6] = [
 /// The query parameters of a route, by its method and pattern.
 pub type Parameters = fn(&Method, &str) -> &'static [&'static str];
 
+/// What is known of routes, by method and pattern.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    pub parameters: Parameters,
+    /// Whether the route takes this method; `true` where nobody knows.
+    pub takes: fn(&Method, &str) -> bool,
+}
+
 /// Refuses a request of which two readers could see different ones, without a host, or with a query parameter that its
 /// path does not know.
-pub(super) async fn once(State(known): State<Parameters>, request: Request, next: Next) -> Response {
+pub(super) async fn once(State(known): State<Known>, request: Request, next: Next) -> Response {
     match is_one(&request, known) {
         Ok(()) => next.run(request).await,
         Err(problem) => Refused::from(problem).into_response(),
     }
 }
 
-fn is_one(request: &Request, known: Parameters) -> Result<(), Problem> {
+fn is_one(request: &Request, known: Known) -> Result<(), Problem> {
     let headers = request.headers();
     let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
     check_headers(values)?;
@@ -173,8 +181,12 @@ fn is_one(request: &Request, known: Parameters) -> Result<(), Problem> {
         // Another method is answered by the router, whatever stands in its query.
         Some(_) if !METHODS.contains(request.method()) => Ok(()),
         Some(path) => {
-            let known = known(request.method(), path.as_str());
-            wire::check_query(request.uri().query(), known)
+            let (method, path) = (request.method(), path.as_str());
+            let asked = wire::check_query(request.uri().query(), (known.parameters)(method, path));
+            asked.or_else(|problem| match (known.takes)(method, path) {
+                true => Err(problem),
+                false => Ok(()),
+            })
         }
         None => Ok(()),
     }

@@ -12,7 +12,7 @@ mod webhooks;
 
 use std::sync::LazyLock;
 
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -25,6 +25,17 @@ use crate::wire::problem::{
 fn served() -> &'static Served {
     static SERVED: LazyLock<Served> = LazyLock::new(|| Served::of(&openapi()));
     &SERVED
+}
+
+/// Whether a route takes this method: `true` of one that is not described.
+pub(super) fn takes(method: &Method, path: &str) -> bool {
+    static PATHS: LazyLock<Value> = LazyLock::new(|| openapi()["paths"].take());
+    let Some(there) = PATHS.get(path) else { return true };
+    let name = match *method {
+        Method::HEAD => "get".to_owned(),
+        _ => method.as_str().to_ascii_lowercase(),
+    };
+    there.get(name).is_some()
 }
 
 /// `GET /openapi.json`.
