@@ -141,16 +141,6 @@ fn is_local(authority: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Methods that routes take.
-const METHODS: [Method; 6] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::PATCH,
-    Method::DELETE,
-];
-
 /// The query parameters of a route, by its method and pattern.
 pub type Parameters = fn(&Method, &str) -> &'static [&'static str];
 
@@ -158,7 +148,7 @@ pub type Parameters = fn(&Method, &str) -> &'static [&'static str];
 #[derive(Clone, Copy)]
 pub(super) struct Known {
     pub parameters: Parameters,
-    /// Whether the route takes this method; `true` where nobody knows.
+    /// Whether the route may take this method. Of one that it does not take, the router says so, whatever stands in the query.
     pub takes: fn(&Method, &str) -> bool,
 }
 
@@ -178,8 +168,6 @@ fn is_one(request: &Request, known: Known) -> Result<(), Problem> {
     let (authority, host) = hosts(request);
     wire::check_host(request.version() > Version::HTTP_10, authority, host)?;
     match request.extensions().get::<MatchedPath>() {
-        // Another method is answered by the router, whatever stands in its query.
-        Some(_) if !METHODS.contains(request.method()) => Ok(()),
         Some(path) => {
             let (method, path) = (request.method(), path.as_str());
             let asked = wire::check_query(request.uri().query(), (known.parameters)(method, path));

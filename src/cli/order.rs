@@ -97,9 +97,6 @@ pub struct Show {
     connection: Connection,
 }
 
-/// Orders of one page.
-const PAGE: usize = 100;
-
 /// Carries out a command.
 pub async fn run(command: Order) -> anyhow::Result<()> {
     match command {
@@ -140,7 +137,7 @@ async fn list(args: &List) -> anyhow::Result<()> {
     if args.csv || args.jsonl {
         return download(&client, &args.path(), args.output.as_deref()).await;
     }
-    let orders = pages(&client, &args.path(), args.limit as usize).await?;
+    let orders = client.pages(&args.path(), "orders", args.limit as usize).await?;
     let text = match args.json {
         true => serde_json::to_string_pretty(&orders)? + "\n",
         false => table(&orders),
@@ -172,22 +169,6 @@ pub(super) async fn download(client: &Client, path: &str, file: Option<&Path>) -
     }
     eprintln!("{} bytes are written to {}", written?, file.display());
     Ok(())
-}
-
-async fn pages(client: &Client, path: &str, most: usize) -> anyhow::Result<Vec<Value>> {
-    let (mut orders, mut before) = (Vec::new(), String::new());
-    while orders.len() < most {
-        let limit = (most - orders.len()).min(PAGE);
-        let mut page: Value = client.get(&format!("{path}&limit={limit}{before}")).await?;
-        if let Value::Array(more) = page["orders"].take() {
-            orders.extend(more);
-        }
-        match page["next"].as_str() {
-            Some(next) => before = format!("&before={}", segment(next)),
-            None => break,
-        }
-    }
-    Ok(orders)
 }
 
 fn table(orders: &[Value]) -> String {

@@ -174,7 +174,7 @@ impl<'a> Asked<'a> {
             ..Did::default()
         };
         let preview = self.preview(accept, left);
-        let status = StatusCode::from_u16(trouble.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = trouble.status_code();
         self.page(status, fields, preview)
     }
 }

@@ -95,6 +95,11 @@ impl Trouble {
         })
     }
 
+    /// The status that it goes out with.
+    pub(super) fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// Of each place that something is wrong with.
     pub(super) fn faults(&self) -> Vec<Fault> {
         match (&self.errors[..], &self.pointer) {
@@ -165,7 +170,7 @@ impl Ask {
 }
 
 /// A word of a shell, whatever is in it.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

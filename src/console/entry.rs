@@ -13,7 +13,7 @@ use super::Console;
 use super::api::Trouble;
 use super::form::Form;
 use super::page;
-use super::visitor::{LANG, LOG_IN, Look, PROOF, Reached, THEME, Visitor, theme};
+use super::visitor::{LANG, Look, PROOF, Reached, THEME, Visitor, log_in_for, theme};
 use super::words::Words;
 
 /// Bytes of a form: a few rules with long tables.
@@ -130,9 +130,7 @@ fn unknown(request: &Request, here: &str) -> Response {
     if request.method() != Method::GET || is_script {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let mut next = Form::default();
-    next.set("next", here.to_owned());
-    Redirect::to(&format!("{LOG_IN}?{}", next.query(|_| false))).into_response()
+    Redirect::to(&log_in_for(here)).into_response()
 }
 
 #[cfg(test)]

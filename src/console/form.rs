@@ -1,5 +1,6 @@
 //! What a form sends: names and values, in the order of its fields.
 
+use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 /// The fields of a form or of a query.
@@ -31,6 +32,14 @@ impl Form {
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let of_name = self.0.iter().filter(move |(field, _)| field == name);
         of_name.map(|(_, value)| value.as_str())
+    }
+
+    /// Those of these fields that say something, as members of a body.
+    pub(super) fn members(&self, names: &[&str]) -> Map<String, Value> {
+        let said = names
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), self.get(name)?.into())));
+        said.collect()
     }
 
     /// Sets a field to one value.

@@ -8,17 +8,16 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 
 use super::Console;
 use super::api::Trouble;
 use super::entry::{check_origin, here, switch};
 use super::form::Form;
 use super::page::{self, Frame};
-use super::visitor::{LOG_IN, Look, SESSION, Visitor, cookie, inner_path, session_hash};
+use super::visitor::{LOG_IN, Look, SESSION, Visitor, cookie, inner_path, log_in_for, session_hash};
 use crate::admin::key_digest;
 use crate::clock::now_ms;
-use crate::store::StoreError;
+use crate::store::{StoreError, new_secret};
 
 /// A log-in ends after so long: a working day.
 const SESSION_SECONDS: i64 = 12 * 3600;
@@ -35,7 +34,7 @@ struct LogIn {
 
 fn form(look: Look, next: &str, wrong: bool) -> Response {
     let frame = Frame {
-        here: format!("{LOG_IN}?{}", next_query(next)),
+        here: log_in_for(next),
         ..Frame::new(look, look.words.log_in)
     };
     let status = if wrong {
@@ -45,12 +44,6 @@ fn form(look: Look, next: &str, wrong: bool) -> Response {
     };
     let next = next.to_owned();
     page::show_as(status, &LogIn { frame, next, wrong })
-}
-
-fn next_query(next: &str) -> String {
-    let mut query = Form::default();
-    query.set("next", next.to_owned());
-    query.query(|_| false)
 }
 
 /// The page where one logs in.
@@ -84,7 +77,7 @@ pub(super) async fn log_in(State(console): State<Arc<Console>>, request: Request
     if console.inside.holder(&key).await.is_err() {
         return form(look, &next, true);
     }
-    let id = random_id();
+    let id = new_secret();
     let now = now_ms();
     let begun = async {
         if let Some(before) = before {
@@ -144,13 +137,4 @@ fn with_cookie(mut answer: Response, id: &str, seconds: i64, is_secure: bool) ->
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
-}
-
-/// One that nobody guesses: 296 random bits, hashed to their form.
-pub(super) fn random_id() -> String {
-    let mut digest = Sha256::new();
-    for _ in 0..4 {
-        digest.update(uuid::Uuid::now_v7().as_bytes());
-    }
-    HEXLOWER.encode(&digest.finalize())
 }

@@ -37,7 +37,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::admin::{Inside, Pages, Readiness, query_parameters};
-use crate::store::Store;
+use crate::store::{Store, new_secret};
 
 use look::Looks;
 use saved::Saved;
@@ -65,7 +65,7 @@ impl Console {
             has_tls,
             looks: Looks::default(),
             saved: Saved::default(),
-            proof: login::random_id(),
+            proof: new_secret(),
         }
     }
 

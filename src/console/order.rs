@@ -7,7 +7,6 @@ use axum::extract::{Extension, Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::Console;
 use super::acts::{faults_of, new_key};
@@ -114,7 +113,7 @@ async fn page_of(
             .collect(),
         changes: changes(words, &order),
         acts: acts(words, &order.state),
-        action: format!("/console/sales/{}/orders/{}", segment(id), segment(&order.order)),
+        action: format!("{}/orders/{}", page::sale_path(id), segment(&order.order)),
         key: new_key(),
         order,
     })
@@ -148,23 +147,16 @@ pub(super) async fn act(
         let detail = "the form names no act: pay, cancel or refund";
         return Err(Trouble::new(StatusCode::BAD_REQUEST, "malformed", detail));
     };
-    let texts = ["reason", "note"].into_iter();
-    let body: Map<String, Value> = texts
-        .filter_map(|name| Some((name.to_owned(), form.get(name)?.into())))
-        .collect();
-    let asked = Ask::send(
-        Method::POST,
-        format!("{}/{act}", path(&id, &order)),
-        Value::Object(body),
-    );
-    let asked = asked.keyed(form.get("key"));
+    let body = form.members(&["reason", "note"]);
+    let path = format!("{}/{act}", path(&id, &order));
+    let asked = Ask::send(Method::POST, path, body.into()).keyed(form.get("key"));
     let (status, said) = match ask_once::<Done>(&console.inside, visitor.holder, &asked).await {
         Ok((Done { did }, is_replay)) => {
             let notice = Notice { did, is_replay };
             (StatusCode::OK, (Some(notice), Vec::new()))
         }
         Err(trouble) => {
-            let status = StatusCode::from_u16(trouble.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let status = trouble.status_code();
             (status, (None, faults_of(&trouble)))
         }
     };

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::Console;
 use super::acts::{faults_of, new_key};
-use super::api::{Ask, Fault, Trouble, ask, segment};
+use super::api::{Ask, Fault, Trouble, ask, quoted, segment};
 use super::figures::{Bulk, Campaign, Job, Order, Orders};
 use super::form::{Form, moment};
 use super::look;
@@ -45,11 +45,7 @@ struct Line {
 impl Line {
     fn of(words: &'static Words, campaign: &str, order: Order) -> Self {
         Self {
-            href: format!(
-                "/console/sales/{}/orders/{}",
-                segment(campaign),
-                segment(&order.order)
-            ),
+            href: format!("{}/orders/{}", page::sale_path(campaign), segment(&order.order)),
             word: words.order_state(&order.state),
             placed: shown(order.placed_at),
             id: order.order,
@@ -92,17 +88,21 @@ struct OrdersPage {
     tried: Option<Tried>,
 }
 
+/// What the filter says, as the API reads it.
+fn filter(form: &Form) -> impl Iterator<Item = (&'static str, String)> {
+    FILTER.into_iter().filter_map(|name| {
+        let value = form.get(name)?;
+        Some(match name {
+            "from" | "to" => (name, moment(value)),
+            _ => (name, value.to_owned()),
+        })
+    })
+}
+
 fn query(form: &Form) -> String {
     let mut query = Form::default();
-    for name in FILTER {
-        if let Some(value) = form.get(name) {
-            let value = if matches!(name, "from" | "to") {
-                moment(value)
-            } else {
-                value.to_owned()
-            };
-            query.set(name, value);
-        }
+    for (name, value) in filter(form) {
+        query.set(name, value);
     }
     query.query(|_| false)
 }
@@ -121,39 +121,24 @@ fn listed(id: &str, form: &Form) -> Ask {
 
 /// The body of a change of all that match.
 fn bulk(form: &Form, expect: Option<u64>) -> Value {
-    let mut filter = Map::new();
-    for name in FILTER {
-        if let Some(value) = form.get(name) {
-            let value = if matches!(name, "from" | "to") {
-                moment(value)
-            } else {
-                value.to_owned()
-            };
-            filter.insert(name.to_owned(), value.into());
-        }
-    }
-    let mut body = json!({"filter": filter});
-    let texts = ["reason", "note"]
-        .into_iter()
-        .filter_map(|name| Some((name, form.get(name)?)));
-    for (name, text) in texts {
-        body[name] = text.into();
-    }
+    let filter: Map<String, Value> = filter(form)
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+    let mut body = form.members(&["reason", "note"]);
+    body.insert("filter".to_owned(), filter.into());
     if let Some(expect) = expect {
-        body["expect"] = expect.into();
+        body.insert("expect".to_owned(), expect.into());
     }
-    body
+    Value::Object(body)
 }
 
 /// A command that places an order, for a sale that has none.
 fn first(campaign: &Campaign) -> String {
     let sku = campaign.skus.first().map_or("mug", |sku| sku.id.as_str());
-    let body = json!({"sku": sku, "quantity": 1})
-        .to_string()
-        .replace('\'', r"'\''");
+    let body = quoted(&json!({"sku": sku, "quantity": 1}).to_string());
     format!(
         "curl http://127.0.0.1:8080/v1/campaigns/{}/orders -H 'Authorization: Bearer dev:ada' \\\n  \
-         -H 'Content-Type: application/json' -d '{body}'",
+         -H 'Content-Type: application/json' -d {body}",
         segment(&campaign.id)
     )
 }
@@ -180,7 +165,7 @@ async fn page_of(
         }
         Err(trouble) => return Err(trouble),
     };
-    let path = format!("/console/sales/{}/orders", segment(id));
+    let path = format!("{}/orders", page::sale_path(id));
     let filter = query(form);
     let with = |more: &str| match (filter.is_empty(), more.is_empty()) {
         (true, true) => path.clone(),
@@ -254,11 +239,7 @@ pub(super) async fn act(
         let asked = Ask::send(Method::POST, path.clone(), bulk(&form, expect)).keyed(form.get("key"));
         match ask::<Job>(&console.inside, visitor.holder, &asked).await {
             Ok(job) => {
-                let to = format!(
-                    "/console/sales/{}/orders/jobs/{}",
-                    segment(&id),
-                    segment(&job.job)
-                );
+                let to = format!("{}/orders/jobs/{}", page::sale_path(&id), segment(&job.job));
                 return Ok(Redirect::to(&to).into_response());
             }
             Err(trouble) => faults_of(&trouble),

@@ -5,7 +5,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::Console;
-use super::api::{Ask, Trouble, ask};
+use super::api::{Ask, Trouble, ask, segment};
 use super::assets;
 use super::visitor::{Look, Reached, Visitor};
 use super::words::{Words, fill};
@@ -97,7 +97,7 @@ struct TroublePage<'a> {
 /// Left to whoever knows the visitor, who makes the page.
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status_code();
         let mut answer = status.into_response();
         answer.extensions_mut().insert(self);
         answer
@@ -109,8 +109,13 @@ pub(super) fn trouble(look: Look, visitor: Option<&Visitor>, trouble: &Trouble) 
         Some(visitor) => Frame::of(visitor, trouble.title.clone(), ""),
         None => Frame::new(look, trouble.title.clone()),
     };
-    let status = StatusCode::from_u16(trouble.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = trouble.status_code();
     show_as(status, &TroublePage { frame, trouble })
+}
+
+/// The path of a sale's page, which those of its other pages begin with.
+pub(super) fn sale_path(id: &str) -> String {
+    format!("/console/sales/{}", segment(id))
 }
 
 /// A page as it goes out.

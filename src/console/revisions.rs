@@ -107,21 +107,17 @@ pub(super) async fn list(
     }
     let campaign: Campaign = ask(&console.inside, visitor.holder, &look::campaign(&id)).await?;
     let found: Revisions = ask(&console.inside, visitor.holder, &asked).await?;
-    let path = format!("/console/sales/{}/revisions", segment(&id));
-    let by = |who: &Option<String>| {
-        who.as_ref()
-            .map_or_else(String::new, |who| fill(words.by, &[("who", who)]))
-    };
+    let path = format!("{}/revisions", page::sale_path(&id));
     let lines = found.revisions.into_iter().map(|head| Line {
         number: head.revision,
         href: format!("{path}/{}", head.revision),
         is_active: head.active,
         made: shown(head.created_at),
-        by: by(&head.created_by),
+        by: by(words, head.created_by.as_deref()),
         in_force: head
             .activations
             .iter()
-            .map(|one| format!("{} {}", shown(one.at), by(&one.by)))
+            .map(|one| format!("{} {}", shown(one.at), by(words, one.by.as_deref())))
             .collect(),
         changed: head.changed,
     });
@@ -136,6 +132,10 @@ pub(super) async fn list(
         lines: lines.collect(),
         older: found.next.map(|next| format!("{path}?before={next}")),
     }))
+}
+
+fn by(words: &Words, who: Option<&str>) -> String {
+    who.map_or_else(String::new, |who| fill(words.by, &[("who", &who)]))
 }
 
 /// Counters whose change has to be asked for by name.
@@ -177,10 +177,7 @@ async fn page_of(
     let asked = asked(id, number);
     let revision: Revision = ask(&console.inside, visitor.holder, &asked).await?;
     let frame = Frame::of(visitor, format!("{} {number}", words.revision), "sales");
-    let by = revision
-        .created_by
-        .as_ref()
-        .map_or_else(String::new, |who| fill(words.by, &[("who", who)]));
+    let by = by(words, revision.created_by.as_deref());
     let made = revision.created_at.map(shown).unwrap_or_default();
     let (active, accept) = (revision.active, accepts(words, &revision.changes, form));
     let mut meaning = Meaning::of(words, &revision);
@@ -206,7 +203,7 @@ async fn page_of(
         meaning,
         accept,
         does: fill(words.activate_does, &[("n", &number)]),
-        action: format!("/console/sales/{}/revisions/{number}", segment(id)),
+        action: format!("{}/revisions/{number}", page::sale_path(id)),
         key: new_key(),
         faults,
         curl: activation(id, number, form).curl(&reached.origin, visitor.session.is_some()),
@@ -260,7 +257,7 @@ pub(super) async fn activate(
             with_notice(&console, &visitor, &reached, &id, Some(notice)).await
         }
         Err(trouble) => {
-            let status = StatusCode::from_u16(trouble.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let status = trouble.status_code();
             let faults = faults_of(&trouble);
             let mut page = page_of(&console, (&visitor, &reached), (&id, number), &form, faults).await?;
             page.frame.scope = SCOPE_TO_ACTIVATE;

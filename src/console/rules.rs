@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Map, Value, json};
 
@@ -211,7 +211,7 @@ impl<'a> Draft<'a> {
         Ok(RulesPage {
             frame: frame.asking(&asked, self.reached, SCOPE),
             heading: Heading::of(&self.campaign, "rules"),
-            action: format!("/console/sales/{}/rules", segment(&self.campaign.id)),
+            action: format!("{}/rules", page::sale_path(&self.campaign.id)),
             key: key.to_owned(),
             can_add: rules.len() < RULES_MAX,
             rules,
@@ -312,17 +312,14 @@ async fn save(draft: &Draft<'_>, key: &str) -> Result<Response, Trouble> {
     match number {
         Ok(number) => {
             *saved = Some(number);
-            let to = format!(
-                "/console/sales/{}/revisions/{number}",
-                segment(&draft.campaign.id)
-            );
+            let to = format!("{}/revisions/{number}", page::sale_path(&draft.campaign.id));
             Ok(Redirect::to(&to).into_response())
         }
         Err(trouble) => {
             let meaning = Meaning::wrong(draft.words(), Vec::new());
             let mut page = draft.page(key, faults_of(&trouble), meaning).await?;
             page.frame.scope = SCOPE_TO_SAVE;
-            let status = StatusCode::from_u16(trouble.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let status = trouble.status_code();
             Ok(page::show_as(status, &page))
         }
     }

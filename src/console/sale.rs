@@ -95,7 +95,7 @@ impl Heading {
     pub(super) fn of(campaign: &Campaign, tab: &'static str) -> Self {
         Self {
             id: campaign.id.clone(),
-            path: format!("/console/sales/{}", segment(&campaign.id)),
+            path: page::sale_path(&campaign.id),
             title: campaign.title.clone(),
             revision: campaign.revision,
             opens_at: campaign.opens_at,
@@ -131,7 +131,7 @@ pub(super) fn shown(at: Timestamp) -> String {
 }
 
 fn sku_lines(words: &Words, campaign: &Campaign) -> Vec<SkuLine> {
-    let path = format!("/console/sales/{}/act/stock", segment(&campaign.id));
+    let path = format!("{}/act/stock", page::sale_path(&campaign.id));
     let skus = campaign.skus.iter().take(SKUS_MAX);
     skus.map(|sku| SkuLine {
         bar: Bar::of(words, &sku.id, sku.stock, sku.remaining, sku.landed),
@@ -166,7 +166,7 @@ fn rejections(words: &'static Words, look: &Look) -> Vec<Rejected> {
 }
 
 fn waiting(words: &Words, campaign: &Campaign, now: i64) -> Vec<Waiting> {
-    let path = format!("/console/sales/{}/act/unschedule", segment(&campaign.id));
+    let path = format!("{}/act/unschedule", page::sale_path(&campaign.id));
     let line = |change: &super::figures::Scheduled| {
         let span = words.span(change.at.as_millisecond() - now);
         Waiting {

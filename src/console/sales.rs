@@ -81,7 +81,7 @@ impl Line {
         let bars = bars.map(|sku| Bar::of(words, &sku.id, sku.stock, sku.remaining, sku.landed));
         let others = campaign.skus.len().saturating_sub(BARS_MAX);
         Self {
-            href: format!("/console/sales/{}", segment(&campaign.id)),
+            href: page::sale_path(&campaign.id),
             id: campaign.id.clone(),
             title: campaign.title.clone(),
             word: campaign.word().to_owned(),

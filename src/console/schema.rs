@@ -10,6 +10,8 @@ use serde_json::Value;
 
 pub(super) use draw::{Drawn, Node};
 
+use crate::wire::json::escape;
+
 /// Marks the field that says how many entries there are, or which shape was chosen.
 const CHOSEN: char = '#';
 /// Entries of a list that a form shows.
@@ -58,7 +60,7 @@ impl Place {
     }
 
     fn child(&self, key: &str) -> Self {
-        let key = key.replace('~', "~0").replace('/', "~1");
+        let key = escape(key);
         Self {
             name: format!("{}/{key}", self.name),
             pointer: format!("{}/{key}", self.pointer),

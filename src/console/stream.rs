@@ -11,11 +11,11 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::time::MissedTickBehavior;
 
 use super::Console;
 use super::page::guard_headers;
 use super::visitor::Visitor;
+use crate::clock::every;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// What is sent where there is nothing to show: the connection lives, and what is shown grows old.
@@ -38,9 +38,7 @@ pub(super) fn stream<F>(
 where
     F: Future<Output = Option<String>> + Send,
 {
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = stream::unfold((console, visitor, part, ticks), |mut state| async move {
+    let events = stream::unfold((console, visitor, part, every(EVERY)), |mut state| async move {
         let (console, visitor, part, ticks) = &mut state;
         ticks.tick().await;
         if !console.still(visitor).await {

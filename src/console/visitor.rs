@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::Console;
 use super::api::Trouble;
+use super::form::Form;
 use super::words::Words;
 use crate::admin::{Holder, KeyDigest};
 use crate::clock::now_ms;
@@ -154,6 +155,13 @@ impl Console {
 
 fn digest_of(hex: &str) -> Option<KeyDigest> {
     HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()
+}
+
+/// The log-in, from where somebody goes on to a page.
+pub(super) fn log_in_for(next: &str) -> String {
+    let mut query = Form::default();
+    query.set("next", next.to_owned());
+    format!("{LOG_IN}?{}", query.query(|_| false))
 }
 
 /// A path of the console, and nothing else: where somebody is sent after the log-in.

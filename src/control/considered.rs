@@ -21,7 +21,7 @@ pub(super) struct Considered {
 
 impl Considered {
     /// What it would be.
-    fn answer(self) -> Result<RevisionAnswer, ControlError> {
+    pub(super) fn answer(self) -> Result<RevisionAnswer, ControlError> {
         self.draft.answer(None, self.proof, Some(self.compared))
     }
 }
@@ -120,19 +120,18 @@ impl Control {
         actor: &str,
         campaign: &str,
         new: &NewRevision,
-        mut considered: Considered,
+        considered: Considered,
     ) -> Result<RevisionAnswer, ControlError> {
-        let Considered { draft, .. } = &mut considered;
+        let Considered {
+            mut draft,
+            proof,
+            compared,
+        } = considered;
         self.store_copies(std::mem::take(&mut draft.copies)).await?;
         let number = self.store.insert_revision(&draft.compiled.revision).await?;
         let mut detail = serde_json::json!(new);
         detail["revision"] = number.into();
         self.audit(actor, "revision.create", campaign, detail).await;
-        let Considered {
-            draft,
-            proof,
-            compared,
-        } = considered;
         draft.answer(Some(number), proof, Some(compared))
     }
 }

@@ -189,14 +189,9 @@ impl Control {
             let unknown =
                 || ControlError::Unknown(format!("campaign {campaign:?} has no scheduled change {id:?}"));
             let row = found.ok_or_else(unknown)?;
-            let cancelled = ScheduledState::Cancelled;
             let did = match row.state {
                 ScheduledState::Cancelled => "It was cancelled already.".to_owned(),
-                ScheduledState::Waiting
-                    if self.store.move_scheduled(id, row.state, cancelled, None).await? =>
-                {
-                    let detail = serde_json::json!({"scheduled": id, "at": Moment(row.due_at)});
-                    self.audit_operation(operation, detail).await;
+                ScheduledState::Waiting if self.take_back(operation, &row).await? => {
                     format!(
                         "Cancelled: what was to be done at {} is not done.",
                         Moment(row.due_at)
@@ -321,11 +316,9 @@ impl Control {
             // It was made before, by somebody who did not come so far as to say so.
             return Ok(());
         }
-        let known = match based_on {
-            Some(number) => self.stored_revision(campaign, number).await?.revision.schedule,
-            // Scheduled by an earlier build.
-            None => return Ok(()),
-        };
+        // Scheduled by an earlier build, it says nothing of that.
+        let Some(known) = based_on else { return Ok(()) };
+        let known = self.stored_revision(campaign, known).await?.revision.schedule;
         if known == row.schedule {
             return Ok(());
         }
@@ -340,28 +333,36 @@ impl Control {
         ]))
     }
 
+    /// Takes back one that waits; `false` where it does not any more.
+    async fn take_back(&self, operation: Operation<'_>, row: &ScheduledRow) -> Result<bool, ControlError> {
+        let (waiting, cancelled) = (ScheduledState::Waiting, ScheduledState::Cancelled);
+        let is_back = self
+            .store
+            .move_scheduled(&row.id, waiting, cancelled, None)
+            .await?;
+        if is_back {
+            let detail = serde_json::json!({"scheduled": row.id, "at": Moment(row.due_at)});
+            self.audit_operation(operation, detail).await;
+        }
+        Ok(is_back)
+    }
+
     /// Takes back all that is to be done with a sale that has ended, and says what that was.
     pub(super) async fn unschedule_all(&self, operation: Operation<'_>) -> Result<String, ControlError> {
-        let (waiting, cancelled) = (ScheduledState::Waiting, ScheduledState::Cancelled);
-        let mut did = String::new();
-        for row in self
+        let operation = operation.of_kind(UNSCHEDULE);
+        let waiting = self
             .store
-            .scheduled(operation.campaign, waiting, WAITING_MAX)
-            .await?
-        {
-            if !self
-                .store
-                .move_scheduled(&row.id, waiting, cancelled, None)
-                .await?
-            {
+            .scheduled(operation.campaign, ScheduledState::Waiting, WAITING_MAX)
+            .await?;
+        let mut did = String::new();
+        for row in waiting {
+            if !self.take_back(operation, &row).await? {
                 continue;
             }
             let at = Moment(row.due_at);
-            let detail = serde_json::json!({"scheduled": row.id, "at": at});
-            self.audit_operation(operation.of_kind(UNSCHEDULE), detail).await;
-            let what = match view(row).map(|view| (view.change, view.revision)) {
-                Some((_, Some(revision))) => format!("the activation of revision {revision}"),
-                _ => "the pause".to_owned(),
+            let what = match view(row).and_then(|view| view.revision) {
+                Some(revision) => format!("the activation of revision {revision}"),
+                None => "the pause".to_owned(),
             };
             did.push_str(&format!(" Cancelled: {what} that was scheduled for {at}."));
         }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::activate::others_activate;
 use super::campaigns::schedule_of;
+use super::considered::Considered;
 use super::operations::{Answered, Operation};
 use super::origins;
 use super::problem::Problem;
@@ -145,9 +146,8 @@ impl Control {
             let active = self.stored_revision(campaign, row.activation.revision).await?;
             let mut like = like(active.revision.clone())?;
             self.set_times(&mut like, schedule)?;
-            let answer = self
-                .create_revision_keeping("", campaign, like.new, like.lists, true)
-                .await;
+            let considered = self.consider(campaign, &like.new, like.lists).await;
+            let answer = considered.and_then(Considered::answer);
             changed.compared(answer.map_err(|error| about_times(error, asked))?);
         }
         changed.did = told(

@@ -11,6 +11,7 @@ mod cancel;
 mod client_ip;
 mod content;
 pub mod cors;
+mod generations;
 mod live;
 mod lookups;
 mod metrics;

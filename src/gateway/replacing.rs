@@ -4,9 +4,9 @@
 //! it is decided, and forgotten where it was not admitted. Two that reach two gateways before the first of them has landed are
 //! both admitted, each within stock and limits like any other order.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::generations::Generations;
 use super::place::no_lookup_of;
 use super::{Gateway, Orders};
 use crate::admission::{AdmissionError, Placement};
@@ -18,14 +18,10 @@ use crate::wire::problem::{ALREADY_REPLACED, INVALID};
 const GENERATION: usize = 10_000;
 
 /// By replaced order.
-#[derive(Debug, Default)]
-pub(super) struct Replacing(Mutex<Generations>);
+type Replacements = Generations<OrderId, Replacement, GENERATION>;
 
 #[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<OrderId, Replacement>,
-    old: HashMap<OrderId, Replacement>,
-}
+pub(super) struct Replacing(Mutex<Replacements>);
 
 #[derive(Clone, Copy, Debug)]
 struct Replacement {
@@ -69,29 +65,11 @@ impl Replacing {
     /// `order` is not there, or has given back everything: another one may come instead. Not while it is being decided.
     fn forget(&self, replaced: OrderId, order: OrderId) {
         self.locked()
-            .remove_if(replaced, |entry| entry.order == order && entry.under_way == 0);
+            .remove_if(&replaced, |entry| entry.order == order && entry.under_way == 0);
     }
 
-    fn locked(&self) -> MutexGuard<'_, Generations> {
+    fn locked(&self) -> MutexGuard<'_, Replacements> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Generations {
-    fn entry(&mut self, replaced: OrderId, fresh: Replacement) -> &mut Replacement {
-        if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
-        }
-        let there = self.old.remove(&replaced).unwrap_or(fresh);
-        self.young.entry(replaced).or_insert(there)
-    }
-
-    fn remove_if(&mut self, replaced: OrderId, is: impl Fn(&mut Replacement) -> bool) {
-        for generation in [&mut self.young, &mut self.old] {
-            if generation.get_mut(&replaced).is_some_and(&is) {
-                generation.remove(&replaced);
-            }
-        }
     }
 }
 
@@ -110,7 +88,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let (order, stays) = (self.order, self.stays);
-        self.of.locked().remove_if(self.replaced, |entry| {
+        self.of.locked().remove_if(&self.replaced, |entry| {
             if entry.order != order {
                 return false;
             }
@@ -229,6 +207,6 @@ mod tests {
         }
         assert!(replacing.claim(order(1), order(7)).is_ok(), "long ago");
         let there = replacing.locked();
-        assert!(there.young.len() + there.old.len() <= 2 * GENERATION);
+        assert!(there.len() <= 2 * GENERATION);
     }
 }

@@ -4,9 +4,9 @@
 //! acknowledgement and its settlement the engine still says `pending` of an order that was answered `accepted`, and while
 //! the database is silent the engine does not know what is `confirmed`.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::generations::Generations;
 use crate::order::{OrderId, OrderState};
 
 /// Orders of one generation; the one before it is kept too.
@@ -20,36 +20,36 @@ pub(super) enum LastTold {
     Landed,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Told(Mutex<Generations>);
+type Steps = Generations<OrderId, LastTold, GENERATION>;
 
 #[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<OrderId, LastTold>,
-    old: HashMap<OrderId, LastTold>,
-}
+pub(super) struct Told(Mutex<Steps>);
 
 impl Told {
     /// The buyer is being told this.
     pub(super) fn note(&self, order: OrderId, state: OrderState) {
         if let Some(step) = LastTold::of(state) {
-            self.locked().note(order, step);
+            let mut steps = self.locked();
+            let there = steps.entry(order, step);
+            *there = step.max(*there);
         }
     }
 
     /// What the buyer was told before. Where that was nothing, the buyer is being told this.
     pub(super) fn of_or_note(&self, order: OrderId, state: OrderState) -> Option<LastTold> {
-        match LastTold::of(state) {
-            Some(step) => self.locked().of_or_note(order, step),
-            None => self.of(order),
+        let mut steps = self.locked();
+        let before = steps.get(&order).copied();
+        if let (None, Some(step)) = (before, LastTold::of(state)) {
+            steps.insert(order, step);
         }
+        before
     }
 
     pub(super) fn of(&self, order: OrderId) -> Option<LastTold> {
-        self.locked().of(order)
+        self.locked().get(&order).copied()
     }
 
-    fn locked(&self) -> MutexGuard<'_, Generations> {
+    fn locked(&self) -> MutexGuard<'_, Steps> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -62,34 +62,6 @@ impl LastTold {
             OrderState::Accepted => Some(Self::Accepted),
             state => state.is_landed().then_some(Self::Landed),
         }
-    }
-}
-
-impl Generations {
-    fn of_or_note(&mut self, order: OrderId, step: LastTold) -> Option<LastTold> {
-        let before = self.of(order);
-        if before.is_none() {
-            self.make_room();
-            self.young.insert(order, step);
-        }
-        before
-    }
-
-    fn make_room(&mut self) {
-        if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
-        }
-    }
-
-    fn note(&mut self, order: OrderId, step: LastTold) {
-        self.make_room();
-        let before = self.old.get(&order).copied();
-        let there = self.young.entry(order).or_insert(step);
-        *there = before.unwrap_or(step).max(step).max(*there);
-    }
-
-    fn of(&self, order: OrderId) -> Option<LastTold> {
-        self.young.get(&order).or_else(|| self.old.get(&order)).copied()
     }
 }
 
@@ -146,8 +118,7 @@ mod tests {
         }
         assert_eq!(told.of(order(0)), None);
         assert_eq!(told.of(order(2 * GENERATION)), Some(LastTold::Accepted));
-        let generations = told.0.lock().expect("no panic");
-        let kept = generations.young.len() + generations.old.len();
+        let kept = told.0.lock().expect("no panic").len();
         assert!(kept <= 2 * GENERATION, "{kept}");
     }
 }

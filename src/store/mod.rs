@@ -68,7 +68,7 @@ pub use order_list::{OrderFilter, OrderPlace, OrderRow};
 pub use privacy::attempts::AttemptsPlace;
 pub use privacy::charges::BuyerUsage;
 pub use privacy::deliveries::BuyerDelivery;
-pub use privacy::erasures::{BegunErasure, ErasureRow, FORGOTTEN_MS, NewErasure, SETTLES_MS};
+pub use privacy::erasures::{BegunErasure, ErasureRow, FORGOTTEN_MS, NewErasure, SETTLES_MS, new_secret};
 use privacy::late::Late;
 pub use privacy::letters::BuyerLetter;
 pub use privacy::orders::ErasedOrders;

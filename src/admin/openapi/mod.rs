@@ -21,16 +21,29 @@ use crate::wire::problem::{
     FORBIDDEN, INTERNAL, MALFORMED, OVERLOADED, TOKEN_INVALID, TOKEN_MISSING, UNAVAILABLE,
 };
 
+static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi);
+
+/// Methods that routes take.
+const METHODS: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+];
+
 /// It, as it is served.
 fn served() -> &'static Served {
-    static SERVED: LazyLock<Served> = LazyLock::new(|| Served::of(&openapi()));
+    static SERVED: LazyLock<Served> = LazyLock::new(|| Served::of(&DOCUMENT));
     &SERVED
 }
 
-/// Whether a route takes this method: `true` of one that is not described.
+/// Whether a route takes this method, as it is described; one that is not described may take any of [`METHODS`].
 pub(super) fn takes(method: &Method, path: &str) -> bool {
-    static PATHS: LazyLock<Value> = LazyLock::new(|| openapi()["paths"].take());
-    let Some(there) = PATHS.get(path) else { return true };
+    let Some(there) = DOCUMENT["paths"].get(path) else {
+        return METHODS.contains(method);
+    };
     let name = match *method {
         Method::HEAD => "get".to_owned(),
         _ => method.as_str().to_ascii_lowercase(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::api::{self, Shown, path, shown};
 use super::sale::Sale;
-use crate::cli::client::{Connection, segment};
+use crate::cli::client::Connection;
 use crate::cli::out::{grouped, print, print_json};
 use crate::order::shown_sku;
 
@@ -51,27 +51,11 @@ pub struct Export {
     connection: Connection,
 }
 
-/// Campaigns of one page.
-const PAGE: usize = 100;
-
 pub(super) async fn list(args: &List) -> anyhow::Result<()> {
     let client = args.connection.client()?;
-    let most = args.limit as usize;
-    let (mut found, mut before) = (Vec::new(), None::<String>);
-    while found.len() < most {
-        let limit = (most - found.len()).min(PAGE);
-        let behind = before
-            .as_deref()
-            .map_or(String::new(), |id| format!("&before={}", segment(id)));
-        let mut page: Value = client.get(&format!("/campaigns?limit={limit}{behind}")).await?;
-        if let Value::Array(campaigns) = page["campaigns"].take() {
-            found.extend(campaigns);
-        }
-        before = page["next"].as_str().map(str::to_owned);
-        if before.is_none() {
-            break;
-        }
-    }
+    let found = client
+        .pages("/campaigns", "campaigns", args.limit as usize)
+        .await?;
     match args.json {
         true => print_json(&found),
         false => print(&table(&found)),

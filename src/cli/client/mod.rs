@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::ConfigError;
 use crate::wire::innermost;
+use serde_json::Value;
 use tls::{Trust, TrustError};
 
 pub use change::key_or_own;
@@ -327,6 +328,30 @@ impl Client {
     fn strange(&self, path: &str, what: String) -> ClientError {
         let url = format!("{}{API}{path}", self.base);
         ClientError::Strange { url, what }
+    }
+}
+
+/// Entries of one page that is asked for.
+const PAGE: usize = 100;
+
+impl Client {
+    /// At most so many entries of a list in pages: its first ones, and those behind `next` of each page. `member` is the list's name
+    /// in an answer; `path` may have a query.
+    pub async fn pages(&self, path: &str, member: &str, most: usize) -> Result<Vec<Value>, ClientError> {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let (mut found, mut before) = (Vec::new(), String::new());
+        while found.len() < most {
+            let limit = (most - found.len()).min(PAGE);
+            let mut page: Value = self.get(&format!("{path}{sign}limit={limit}{before}")).await?;
+            if let Value::Array(more) = page[member].take() {
+                found.extend(more);
+            }
+            match page["next"].as_str() {
+                Some(next) => before = format!("&before={}", segment(next)),
+                None => break,
+            }
+        }
+        Ok(found)
     }
 }
 

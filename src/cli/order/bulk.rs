@@ -151,23 +151,13 @@ impl Bulk<'_> {
     /// The job as it ended. Where that is not waited for, or cannot be seen, it goes on.
     async fn watched(&self, job: &str) -> anyhow::Result<Value> {
         let ended = tokio::select! {
-            ended = self.until_ended(job) => Some(ended),
+            ended = self.until_ended(job) => ended.map_err(anyhow::Error::from),
             stopped = tokio::signal::ctrl_c() => {
                 stopped?;
-                None
-            }
-        };
-        match ended {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(error)) => {
-                eprintln!("{}", goes_on(self.campaign, job));
-                Err(error.into())
-            }
-            None => {
-                eprintln!("{}", goes_on(self.campaign, job));
                 Err(INTERRUPTED.into())
             }
-        }
+        };
+        ended.inspect_err(|_| eprintln!("{}", goes_on(self.campaign, job)))
     }
 
     async fn until_ended(&self, job: &str) -> Result<Value, ClientError> {

@@ -49,9 +49,6 @@ pub struct One {
     connection: Connection,
 }
 
-/// Jobs of one page.
-const PAGE: usize = 100;
-
 pub(super) async fn run(command: Job) -> anyhow::Result<()> {
     match command {
         Job::List(args) => list(&args).await,
@@ -89,18 +86,7 @@ fn say(job: &Value, json: bool, text: String) -> anyhow::Result<()> {
 async fn list(args: &List) -> anyhow::Result<()> {
     let client = args.connection.client()?;
     let path = format!("/campaigns/{}/orders/jobs", segment(&args.campaign));
-    let (most, mut jobs, mut before) = (args.limit as usize, Vec::new(), String::new());
-    while jobs.len() < most {
-        let limit = (most - jobs.len()).min(PAGE);
-        let mut page: Value = client.get(&format!("{path}?limit={limit}{before}")).await?;
-        if let Value::Array(more) = page["jobs"].take() {
-            jobs.extend(more);
-        }
-        match page["next"].as_str() {
-            Some(next) => before = format!("&before={}", segment(next)),
-            None => break,
-        }
-    }
+    let jobs = client.pages(&path, "jobs", args.limit as usize).await?;
     match args.json {
         true => print_json(&jobs),
         false => print(&table(&jobs)),

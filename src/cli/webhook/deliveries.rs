@@ -60,29 +60,14 @@ pub struct Test {
     connection: Connection,
 }
 
-/// Deliveries of one page.
-const PAGE: usize = 100;
-
 pub(super) async fn deliveries(args: &Deliveries) -> anyhow::Result<()> {
     let client = args.connection.client()?;
     let state = args
         .state
         .as_deref()
-        .map(|state| format!("&state={}", segment(state)));
-    let path = format!("{}/deliveries", path(&args.webhook));
-    let (most, mut found, mut before) = (args.limit as usize, Vec::new(), String::new());
-    while found.len() < most {
-        let limit = (most - found.len()).min(PAGE);
-        let query = format!("?limit={limit}{}{before}", state.as_deref().unwrap_or_default());
-        let mut page: Value = client.get(&format!("{path}{query}")).await?;
-        if let Value::Array(more) = page["deliveries"].take() {
-            found.extend(more);
-        }
-        match page["next"].as_str() {
-            Some(next) => before = format!("&before={}", segment(next)),
-            None => break,
-        }
-    }
+        .map(|state| format!("?state={}", segment(state)));
+    let path = format!("{}/deliveries{}", path(&args.webhook), state.unwrap_or_default());
+    let found = client.pages(&path, "deliveries", args.limit as usize).await?;
     match args.json {
         true => print_json(&found),
         false => print(&table(&found)),

@@ -119,7 +119,7 @@ impl Schema<'_> {
             name: place.name.clone(),
             pointer: place.pointer.clone(),
             label: label.replace('_', " "),
-            about: self.about.split_whitespace().collect::<Vec<_>>().join(" "),
+            about: one_line(self.about),
             is_required,
             faults: drawn.take(&place.pointer),
             kind,
@@ -214,12 +214,16 @@ fn variants(
         let value = value.filter(|_| is_chosen);
         Variant {
             index,
-            label: part.about.split_whitespace().collect::<Vec<_>>().join(" "),
+            label: one_line(part.about),
             is_chosen,
             node: Schema { about: "", ..part }.node(drawn, &place.variant(index), "", value, true),
         }
     };
     parts.into_iter().enumerate().map(one).collect()
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn plain(value: &Value) -> String {

@@ -13,10 +13,6 @@ impl Schema<'_> {
             Shape::Text => form.get(&place.name).map(Value::from),
             Shape::Number => number(form.get(&place.name)),
             Shape::Flag => form.get(&place.name).map(|text| Value::from(text == "true")),
-            Shape::Choice(_) => {
-                let text = form.get(&place.name)?;
-                Some(serde_json::from_str(text).unwrap_or_else(|_| text.into()))
-            }
             Shape::Lines(items) => {
                 let lines = form
                     .get(&place.name)?
@@ -47,7 +43,7 @@ impl Schema<'_> {
                 let read: Vec<Value> = (0..count.min(ENTRIES_MAX)).map(entry).collect();
                 (!read.is_empty()).then_some(Value::Array(read))
             }
-            Shape::Json => {
+            Shape::Choice(_) | Shape::Json => {
                 let text = form.get(&place.name)?;
                 Some(serde_json::from_str(text).unwrap_or_else(|_| text.into()))
             }

@@ -91,6 +91,7 @@ pub(super) enum Step {
     /// The SKU as it is to be, and how many units come.
     Add(Sku, u64),
     New(Sku),
+    /// The SKU as it is, and how many units are to go, as far as they are left.
     Remove(Sku, u64),
 }
 
@@ -199,12 +200,10 @@ impl Wanted {
             (Wish::Add { units, .. }, Some(sku)) => {
                 Step::Add(total(sku, sku.stock.saturating_add(*units)), *units)
             }
-            (Wish::Remove { units, .. }, Some(sku)) => {
-                Step::Remove(total(sku, sku.stock.saturating_sub(*units)), *units)
-            }
+            (Wish::Remove { units, .. }, Some(sku)) => Step::Remove(sku.clone(), *units),
             (Wish::Set { total: to, .. }, Some(sku)) => match to.cmp(&sku.stock) {
                 std::cmp::Ordering::Greater => Step::Add(total(sku, *to), to - sku.stock),
-                std::cmp::Ordering::Less => Step::Remove(total(sku, *to), sku.stock - to),
+                std::cmp::Ordering::Less => Step::Remove(sku.clone(), sku.stock - to),
                 std::cmp::Ordering::Equal => Step::Nothing,
             },
         };

@@ -153,14 +153,13 @@ impl Control {
         };
         let left = self.left(&row.campaign, &sku.id).await;
         // Buyers go on: as many as are left by now.
-        let then = match kind {
-            StockChangeKind::Remove => remove::as_left(&row.campaign, &sku, units, left),
-            _ => sku.clone(),
-        };
-        let there = row.campaign.skus.iter().find(|there| there.id == sku.id);
-        let can = match kind {
-            StockChangeKind::Remove => there.map_or(0, |there| there.stock.saturating_sub(then.stock)),
-            _ => units,
+        let (then, can) = match kind {
+            StockChangeKind::Remove => {
+                let fewer = remove::as_left(&sku, units, left);
+                let can = sku.stock - fewer.stock;
+                (fewer, can)
+            }
+            _ => (sku.clone(), units),
         };
         let prepared = self.prepare(&row, &then, wanted.pointer()).await?;
         let told = Told {

@@ -3,7 +3,7 @@
 use super::prepare::{Prepared, audit};
 use super::shard::Asked as Shard;
 use super::{Asked, Control, ControlError, STOCK_CHANGE, StockChanged, TRIES, half_done};
-use crate::campaign::{Campaign, Sku};
+use crate::campaign::Sku;
 use crate::failpoint::{self, Point};
 use crate::order::shown_sku;
 use crate::store::{CampaignRow, Commit, NewStockChange, StockChange, StockChangeKind};
@@ -12,7 +12,7 @@ use crate::store::{CampaignRow, Commit, NewStockChange, StockChange, StockChange
 const NO_BODY: &str = "";
 
 impl Control {
-    /// Takes so many units off, or those that are left: `sku` is as it would be where all of them were. `None` where the campaign is
+    /// Takes so many units off, or those that are left. `None` where the campaign is
     /// not as `row` says any more, and nothing was begun.
     pub(super) async fn remove(
         &self,
@@ -24,7 +24,7 @@ impl Control {
         let operation = asked.operation;
         // What is refused is refused before anything is taken.
         let left = self.left(&row.campaign, &sku.id).await;
-        let fewer = as_left(&row.campaign, sku, units, left);
+        let fewer = as_left(sku, units, left);
         let mut prepared = self.prepare(row, &fewer, asked.wanted.pointer()).await?;
         prepared.check(&asked.wanted.accept)?;
         self.can_put_in_force(&mut prepared).await?;
@@ -164,12 +164,10 @@ impl Control {
 }
 
 /// The SKU when so many units are taken off it, of which so many are left; `None`: nobody knows.
-pub(super) fn as_left(campaign: &Campaign, sku: &Sku, units: u64, left: Option<i64>) -> Sku {
+pub(super) fn as_left(sku: &Sku, units: u64, left: Option<i64>) -> Sku {
     let left = left.map_or(units, |left| u64::try_from(left).unwrap_or(0));
-    let there = campaign.skus.iter().find(|there| there.id == sku.id);
-    let before = there.map_or(sku.stock, |there| there.stock);
     Sku {
-        stock: before.saturating_sub(units.min(left)),
+        stock: sku.stock.saturating_sub(units.min(left)),
         ..sku.clone()
     }
 }

@@ -1,27 +1,20 @@
 //! Remembers verified tokens until they expire: an EdDSA or RS256 signature costs tens of
 //! microseconds, and buyers come back with the same token.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Identity;
+use crate::gateway::generations::Generations;
 
 /// Locks that tokens are spread over.
 const SHARDS: usize = 16;
 /// Tokens of one generation of one shard: about 16,384 over all, twice that at most.
 const GENERATION: usize = 1024;
 
-type Entries = HashMap<Box<str>, (u64, Arc<Identity>)>;
-
-/// Two generations per shard: the older one is dropped whole when the younger is full, so nothing is
-/// ever searched for a victim.
-#[derive(Default)]
-struct Shard {
-    young: Entries,
-    old: Entries,
-}
+/// By token: until when its identity is good, seconds.
+type Shard = Generations<Box<str>, (u64, Arc<Identity>), GENERATION>;
 
 /// Keyed by the token itself, not by a digest of it: two tokens can never share an entry.
 pub(super) struct Cache {
@@ -42,16 +35,12 @@ impl Cache {
     /// The identity of a token that was verified and has not expired at `now` (seconds).
     pub(super) fn get(&self, token: &str, now: u64) -> Option<Arc<Identity>> {
         let shard = self.shard(token);
-        let (expires, identity) = shard.young.get(token).or_else(|| shard.old.get(token))?;
+        let (expires, identity) = shard.get(token)?;
         (*expires > now).then(|| identity.clone())
     }
 
     pub(super) fn put(&self, token: &str, identity: Arc<Identity>, expires: u64) {
-        let mut shard = self.shard(token);
-        if shard.young.len() >= GENERATION {
-            shard.old = std::mem::take(&mut shard.young);
-        }
-        shard.young.insert(token.into(), (expires, identity));
+        self.shard(token).insert(token.into(), (expires, identity));
     }
 
     /// A shard is whole after every statement on it, so a panic elsewhere leaves it usable.
@@ -88,11 +77,7 @@ mod tests {
         for n in 0..100_000 {
             cache.put(&n.to_string(), identity("ada"), 100);
         }
-        let held: usize = cache
-            .shards
-            .iter()
-            .map(|s| s.lock().map_or(0, |s| s.young.len() + s.old.len()))
-            .sum();
+        let held: usize = cache.shards.iter().map(|s| s.lock().map_or(0, |s| s.len())).sum();
         assert!(held <= 2 * SHARDS * GENERATION, "{held}");
         assert!(cache.get("99999", 0).is_some());
     }

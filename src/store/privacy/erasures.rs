@@ -311,7 +311,8 @@ pub(super) fn new_pseudonym() -> String {
     pseudonym([a, b, c, d, e, f, g, h])
 }
 
-pub(super) fn new_secret() -> String {
+/// The same in hexadecimal digits.
+pub fn new_secret() -> String {
     HEXLOWER.encode(&random())
 }
 

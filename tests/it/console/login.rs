@@ -6,6 +6,12 @@ use crate::console::desk::{Desk, TOKEN, check_plain, pair};
 
 const PAUSE: &str = "/console/sales/demo/act/pause";
 
+/// The form of the pause's page, confirmed.
+async fn confirmation(desk: &Desk) -> Vec<(String, String)> {
+    let page = desk.get(PAUSE).await.expect(200);
+    page.form(PAUSE, &[("step", "confirm")])
+}
+
 async fn state(desk: &Desk) -> String {
     let url = format!("{}/admin/v1/campaigns/demo", desk.gate.admin);
     let token = format!("Bearer {TOKEN}");
@@ -109,31 +115,19 @@ async fn nobody_is_led_away_by_the_log_in() {
 async fn a_form_is_sent_by_its_own_page_in_its_own_log_in() {
     let mut desk = Desk::with_token().await;
     desk.log_in(TOKEN).await;
-    let form = desk
-        .get(PAUSE)
-        .await
-        .expect(200)
-        .form(PAUSE, &[("step", "confirm")]);
+    let form = confirmation(&desk).await;
     let own = desk.gate.admin.clone();
     let others_proof = {
         let first = desk.cookies.clone();
         desk.log_in(TOKEN).await;
-        let other = desk
-            .get(PAUSE)
-            .await
-            .expect(200)
-            .form(PAUSE, &[("step", "confirm")]);
+        let other = confirmation(&desk).await;
         desk.cookies = first;
         other
     };
     // The first log-in ended with the second one of the same browser.
     desk.post(PAUSE, &form).await.expect(401);
     desk.log_in(TOKEN).await;
-    let form = desk
-        .get(PAUSE)
-        .await
-        .expect(200)
-        .form(PAUSE, &[("step", "confirm")]);
+    let form = confirmation(&desk).await;
     desk.post(PAUSE, &others_proof).await.expect(403);
     for (headers, status) in [
         (vec![("origin", "https://evil.example")], 403),
@@ -211,11 +205,7 @@ async fn without_a_key_it_is_for_this_machine_alone() {
         assert_eq!(refused.status, 403, "{headers:?}");
     }
     // Another page of this machine cannot send its forms.
-    let form = desk
-        .get(PAUSE)
-        .await
-        .expect(200)
-        .form(PAUSE, &[("step", "confirm")]);
+    let form = confirmation(&desk).await;
     desk.post_from(PAUSE, &form, &[("origin", "http://localhost:3000")])
         .await
         .expect(403);

@@ -1,22 +1,13 @@
 //! Jobs over orders by command: which orders has to be said, more than one is asked about, and a job goes on when nobody watches it.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use crate::stories::gate::{Gate, PATIENCE, POLL, signal};
-use crate::stories::modules::tool::{Said, command, said};
-
-async fn rushgate(gate: &Gate, folder: &Path, arguments: &[&str]) -> Said {
-    let mut command = command("rushgate", folder);
-    command
-        .args(arguments)
-        .env("RUSHGATE_ADMIN_URL", &gate.admin)
-        .stdin(Stdio::null());
-    said(command).await
-}
+use crate::stories::merchant::rushgate;
+use crate::stories::modules::tool::command;
 
 /// A sale in which each of these has an order in the database.
 async fn sold(gate: &Gate, buyers: &[&str]) {

@@ -23,7 +23,7 @@ fn limit(limit: u32) -> Value {
 }
 
 /// `rushgate …` against a gate.
-async fn rushgate(gate: &Gate, folder: &Path, arguments: &[&str]) -> Said {
+pub(super) async fn rushgate(gate: &Gate, folder: &Path, arguments: &[&str]) -> Said {
     let mut command = command("rushgate", folder);
     command
         .args(arguments)

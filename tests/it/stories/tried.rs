@@ -1,14 +1,13 @@
 //! A campaign that is tried before it is made: whatever creating it would be refused for is found, and nothing is written.
 
 use std::fs;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 use testkit::database::{Database, connect};
 use testkit::http::Reply;
 
 use crate::stories::gate::Gate;
-use crate::stories::modules::tool::{command, said};
+use crate::stories::merchant::rushgate;
 
 fn campaign() -> Value {
     json!({
@@ -140,12 +139,8 @@ rules:
     let folder = tempfile::tempdir().expect("a folder");
     let apply = async |text: &str, more: &str| {
         fs::write(folder.path().join("sale.yaml"), text).expect("written");
-        let mut command = command("rushgate", folder.path());
-        command
-            .args(["campaign", "apply", "-f", "sale.yaml", more])
-            .env("RUSHGATE_ADMIN_URL", &gate.admin)
-            .stdin(Stdio::null());
-        said(command).await
+        let arguments = ["campaign", "apply", "-f", "sale.yaml", more];
+        rushgate(&gate, folder.path(), &arguments).await
     };
     for (from, to, words) in [
         ("limit: 2", "limit: two", "/rules/0/params/limit"),
