@@ -17,7 +17,7 @@ macro_rules! points {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// The places. `G`: a gateway with its own orders, `R`: relaying what another left behind, `C`: landing,
         /// `D`: replaying dead letters, `S`: a change of the stock, `L`: a change of
-        /// landed orders, `E`: telling changes of orders, `P`: erasing a buyer.
+        /// landed orders, `E`: telling changes of orders, `P`: erasing a buyer, `A`: the audit trail.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Point { $($(#[$doc])* $name,)* }
 
@@ -96,6 +96,8 @@ points! {
     P3,
     /// Everything is erased; the request still names the buyer.
     P4,
+    /// A change and its lines of the audit trail are written; nothing is committed.
+    A1,
 }
 
 impl fmt::Display for Point {

@@ -22,6 +22,7 @@ cfg_if::cfg_if! {
         // Rank 0: the core. Pure: time and ids are arguments; no async, socket, clock or random.
         pub mod attempts;
         pub mod audience;
+        pub mod audit;
         pub mod campaign;
         pub mod failpoint;
         pub mod lua;
@@ -76,6 +77,7 @@ cfg_if::cfg_if! {
     } else {
         mod attempts;
         mod audience;
+        mod audit;
         mod campaign;
         mod failpoint;
         mod lua;

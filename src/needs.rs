@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::audit::AuditLine;
 use crate::campaign::{Campaign, Holdings};
 use crate::order::{OrderEvent, ToldChange};
 use crate::revision::Revision;
@@ -89,8 +90,10 @@ pub trait Gate: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<(), String>>;
 
     /// Closes the gate of a campaign for good, waits until the database knows every order there may be, and removes the campaign
-    /// from the database and the engine where there is none. After an error the gate may be closed.
-    fn remove<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<Removal, String>>;
+    /// from the database and the engine where there is none; the audit trail says so where it is removed. After an error the gate may
+    /// be closed.
+    fn remove<'a>(&'a self, campaign: &'a str, line: AuditLine<'a>)
+    -> BoxFuture<'a, Result<Removal, String>>;
 
     /// Orders gave something back in the database just now: the engine is to have it back, too. Returns at once.
     fn give_back_soon(&self) {}

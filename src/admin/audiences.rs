@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::Admin;
 use super::answer::Refused;
+use super::caller::Caller;
 use super::campaigns::limit;
-use super::guard::Actor;
 use super::query::{parameters, query};
 use crate::audience::{ListKind, TableOptions, TableRead};
 use crate::control::{AudienceUpload, Format, Reading, Repinned, Uploaded};
@@ -211,7 +211,7 @@ pub(super) fn effect(behind: &[(String, u32, u32)], pinned: bool) -> &'static st
 /// 201 for a new version, 200 where the newest has the same members.
 pub(super) async fn upload(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path(id): Path<String>,
     how: Result<Query<UploadQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -233,7 +233,7 @@ pub(super) async fn upload(
         activate,
         body,
     };
-    let uploaded = admin.rules.upload_audience(actor, upload).await?;
+    let uploaded = admin.rules.upload_audience(caller.by(), upload).await?;
     let status = match uploaded.new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
@@ -378,10 +378,13 @@ pub(super) async fn show(
 
 pub(super) async fn delete(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path((id, version)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    admin.rules.delete_audience(actor, &id, number(&version)?).await?;
+    admin
+        .rules
+        .delete_audience(caller.by(), &id, number(&version)?)
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

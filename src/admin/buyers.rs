@@ -3,16 +3,17 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, StreamExt};
 
 use super::answer::{Refused, changed, idempotency_key, read_json_if_any};
-use super::guard::Actor;
+use super::caller::Caller;
 use super::query::{parameters, query};
 use super::table::{LINES_TYPE, cut_off, json_lines};
 use super::{Admin, Answered};
+use crate::audit::AskedBy;
 use crate::control::{self, BuyerLines, Control, ERASE, EraseBody, ErasureView, Operation};
 
 /// Bytes of a line, about.
@@ -20,7 +21,7 @@ const LINE_BYTES: usize = 256;
 
 /// What the control plane asks of [`Control`] about one buyer's data.
 pub trait Buyers: Send + Sync {
-    fn export_buyer<'a>(&'a self, actor: &'a str, user: &'a str) -> Answered<'a, BuyerLines>;
+    fn export_buyer<'a>(&'a self, by: AskedBy<'a>, user: &'a str) -> Answered<'a, BuyerLines>;
     fn erase_buyer<'a>(
         &'a self,
         operation: Operation<'a>,
@@ -32,8 +33,8 @@ pub trait Buyers: Send + Sync {
 }
 
 impl Buyers for Control {
-    fn export_buyer<'a>(&'a self, actor: &'a str, user: &'a str) -> Answered<'a, BuyerLines> {
-        self.export_buyer(actor, user).boxed()
+    fn export_buyer<'a>(&'a self, by: AskedBy<'a>, user: &'a str) -> Answered<'a, BuyerLines> {
+        self.export_buyer(by, user).boxed()
     }
 
     fn erase_buyer<'a>(
@@ -62,10 +63,10 @@ parameters! {
 /// All there is of a buyer, as it is read; also where that is nothing.
 pub(super) async fn export(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path(user): Path<String>,
 ) -> Result<Response, Refused> {
-    let lines = admin.rules.export_buyer(actor, &user).await?;
+    let lines = admin.rules.export_buyer(caller.by(), &user).await?;
     // Without its last line, it is not all.
     let pages = lines.map(|lines| json_lines(lines?.into_iter(), LINE_BYTES));
     let headers = [
@@ -82,7 +83,7 @@ pub(super) async fn export(
 /// 202 with the erasure, or 200 for a dry run.
 pub(super) async fn erase(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path(user): Path<String>,
     asked: Result<Query<EraseQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -91,7 +92,7 @@ pub(super) async fn erase(
     let EraseQuery { dry_run } = query(asked)?;
     let key = idempotency_key(&headers)?;
     let body: EraseBody = read_json_if_any(&headers, body).await?;
-    let operation = Operation::by(actor, "", ERASE).asked(key.as_deref(), body.note.as_deref());
+    let operation = Operation::by(caller.by(), "", ERASE).asked(key.as_deref(), body.note.as_deref());
     let answered = admin.rules.erase_buyer(operation, &user, &body, dry_run).await?;
     let mut answer = changed(answered);
     if !dry_run {

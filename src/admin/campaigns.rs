@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Admin;
 use super::answer::{Refused, read_json};
-use super::guard::Actor;
+use super::caller::Caller;
 use super::query::{parameters, query};
 use crate::campaign::{Origins, Sku};
 use crate::control::{CampaignFigures, NewCampaign, PausedView, RevisionAnswer};
@@ -166,7 +166,7 @@ pub(super) fn limit(asked: Option<u32>, page: u32) -> Result<u32, Refused> {
 /// 201 with the campaign's first revision, or 200 for a dry run.
 pub(super) async fn create(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     asked: Result<Query<CreateQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
@@ -179,7 +179,7 @@ pub(super) async fn create(
         let tried = admin.rules.try_campaign(new).await?;
         return Ok(Json(script.cut(tried)).into_response());
     }
-    let answer = admin.rules.create_campaign(actor, new).await?;
+    let answer = admin.rules.create_campaign(caller.by(), new).await?;
     Ok((StatusCode::CREATED, location, Json(script.cut(answer))).into_response())
 }
 

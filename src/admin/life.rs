@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{MethodRouter, post};
@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use serde::Serialize;
 
 use super::answer::{Refused, idempotency_key, once, read_json_if_any};
-use super::guard::Actor;
+use super::caller::Caller;
 use super::orders::{ChangeView, Shown, parsed};
 use super::{Admin, Answered};
 use crate::control::{Control, Operation, OrderAct, OrderActBody, OrderChanged};
@@ -50,14 +50,14 @@ pub(super) struct Answer {
 
 /// `POST` of one act.
 pub(super) fn of(asked: OrderAct) -> MethodRouter<Admin> {
-    post(move |state, actor, place, headers, body| act(asked, state, actor, place, headers, body))
+    post(move |state, caller, place, headers, body| act(asked, state, caller, place, headers, body))
 }
 
 /// 200 with the order as it is then; a replay says so.
 async fn act(
     act: OrderAct,
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path((campaign, order)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
@@ -65,7 +65,8 @@ async fn act(
     let key = idempotency_key(&headers)?;
     let order = parsed(&order)?;
     let body: OrderActBody = read_json_if_any(&headers, body).await?;
-    let operation = Operation::by(actor, &campaign, act.kind()).asked(key.as_deref(), body.note.as_deref());
+    let operation =
+        Operation::by(caller.by(), &campaign, act.kind()).asked(key.as_deref(), body.note.as_deref());
     let changed = admin.rules.act_on_order(operation, order, act, &body).await?;
     let is_replay = changed.is_replay;
     let answer = Answer {

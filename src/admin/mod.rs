@@ -3,6 +3,7 @@
 mod answer;
 mod audiences;
 mod buyers;
+mod caller;
 mod campaigns;
 mod config;
 mod guard;
@@ -41,6 +42,7 @@ use percent_encoding::percent_decode_str;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
+use crate::audit::AskedBy;
 use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{
     self, Asked, AudienceUpload, CampaignFigures, Changed, Compared, Control, ControlError, MemberChange,
@@ -54,6 +56,7 @@ use crate::wire::{self, BindError, Problem, echo};
 
 use answer::Refused;
 pub use buyers::Buyers;
+pub use caller::Peer;
 pub use config::Config;
 pub use guard::Parameters;
 pub use inside::{Holder, Inside, KeyDigest, key_digest};
@@ -100,28 +103,28 @@ type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 pub trait Rules: Buyers + LandedOrders + Lifetime + OrderJobs + OrderLife + Running {
     fn upload_module<'a>(
         &'a self,
-        actor: &'a str,
+        by: AskedBy<'a>,
         bytes: Vec<u8>,
         replace_builtin: bool,
     ) -> Answered<'a, UploadedModule>;
-    fn delete_module<'a>(&'a self, actor: &'a str, selector: &'a str) -> Answered<'a, ()>;
+    fn delete_module<'a>(&'a self, by: AskedBy<'a>, selector: &'a str) -> Answered<'a, ()>;
     fn modules(&self) -> Answered<'_, Vec<ModuleRow>>;
     fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow>;
-    fn upload_audience<'a>(&'a self, actor: &'a str, upload: AudienceUpload) -> Answered<'a, Uploaded>;
+    fn upload_audience<'a>(&'a self, by: AskedBy<'a>, upload: AudienceUpload) -> Answered<'a, Uploaded>;
     /// The newest version of each list, the one that changed last first.
     fn audiences(&self) -> Answered<'_, Vec<AudienceRow>>;
     fn audience<'a>(&'a self, id: &'a str, before: Option<u32>, limit: u32)
     -> Answered<'a, Vec<AudienceRow>>;
-    fn delete_audience<'a>(&'a self, actor: &'a str, id: &'a str, version: u32) -> Answered<'a, ()>;
+    fn delete_audience<'a>(&'a self, by: AskedBy<'a>, id: &'a str, version: u32) -> Answered<'a, ()>;
     /// Of the newest version where none is named.
     fn is_member<'a>(&'a self, id: &'a str, version: Option<u32>, member: &'a str) -> Answered<'a, Asked>;
     fn members<'a>(&'a self, id: &'a str, version: u32) -> Answered<'a, MembersStream>;
-    fn change_member<'a>(&'a self, actor: &'a str, change: MemberChange) -> Answered<'a, Changed>;
-    fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer>;
+    fn change_member<'a>(&'a self, by: AskedBy<'a>, change: MemberChange) -> Answered<'a, Changed>;
+    fn create_campaign<'a>(&'a self, by: AskedBy<'a>, new: NewCampaign) -> Answered<'a, RevisionAnswer>;
     fn try_campaign(&self, new: NewCampaign) -> Answered<'_, RevisionAnswer>;
     fn create_revision<'a>(
         &'a self,
-        actor: &'a str,
+        by: AskedBy<'a>,
         campaign: &'a str,
         new: NewRevision,
         dry_run: bool,
@@ -172,15 +175,15 @@ pub trait Rules: Buyers + LandedOrders + Lifetime + OrderJobs + OrderLife + Runn
 impl Rules for Control {
     fn upload_module<'a>(
         &'a self,
-        actor: &'a str,
+        by: AskedBy<'a>,
         bytes: Vec<u8>,
         replace_builtin: bool,
     ) -> Answered<'a, UploadedModule> {
-        self.upload_module(actor, bytes, replace_builtin).boxed()
+        self.upload_module(by, bytes, replace_builtin).boxed()
     }
 
-    fn delete_module<'a>(&'a self, actor: &'a str, selector: &'a str) -> Answered<'a, ()> {
-        self.delete_module(actor, selector).boxed()
+    fn delete_module<'a>(&'a self, by: AskedBy<'a>, selector: &'a str) -> Answered<'a, ()> {
+        self.delete_module(by, selector).boxed()
     }
 
     fn modules(&self) -> Answered<'_, Vec<ModuleRow>> {
@@ -191,8 +194,8 @@ impl Rules for Control {
         self.module(selector).boxed()
     }
 
-    fn upload_audience<'a>(&'a self, actor: &'a str, upload: AudienceUpload) -> Answered<'a, Uploaded> {
-        self.upload_audience(actor, upload).boxed()
+    fn upload_audience<'a>(&'a self, by: AskedBy<'a>, upload: AudienceUpload) -> Answered<'a, Uploaded> {
+        self.upload_audience(by, upload).boxed()
     }
 
     fn audiences(&self) -> Answered<'_, Vec<AudienceRow>> {
@@ -208,8 +211,8 @@ impl Rules for Control {
         self.audience(id, before, limit).boxed()
     }
 
-    fn delete_audience<'a>(&'a self, actor: &'a str, id: &'a str, version: u32) -> Answered<'a, ()> {
-        self.delete_audience(actor, id, version).boxed()
+    fn delete_audience<'a>(&'a self, by: AskedBy<'a>, id: &'a str, version: u32) -> Answered<'a, ()> {
+        self.delete_audience(by, id, version).boxed()
     }
 
     fn is_member<'a>(&'a self, id: &'a str, version: Option<u32>, member: &'a str) -> Answered<'a, Asked> {
@@ -220,12 +223,12 @@ impl Rules for Control {
         self.members(id, version).boxed()
     }
 
-    fn change_member<'a>(&'a self, actor: &'a str, change: MemberChange) -> Answered<'a, Changed> {
-        self.change_member(actor, change).boxed()
+    fn change_member<'a>(&'a self, by: AskedBy<'a>, change: MemberChange) -> Answered<'a, Changed> {
+        self.change_member(by, change).boxed()
     }
 
-    fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
-        self.create_campaign(actor, new).boxed()
+    fn create_campaign<'a>(&'a self, by: AskedBy<'a>, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
+        self.create_campaign(by, new).boxed()
     }
 
     fn try_campaign(&self, new: NewCampaign) -> Answered<'_, RevisionAnswer> {
@@ -234,12 +237,12 @@ impl Rules for Control {
 
     fn create_revision<'a>(
         &'a self,
-        actor: &'a str,
+        by: AskedBy<'a>,
         campaign: &'a str,
         new: NewRevision,
         dry_run: bool,
     ) -> Answered<'a, RevisionAnswer> {
-        self.create_revision(actor, campaign, new, dry_run).boxed()
+        self.create_revision(by, campaign, new, dry_run).boxed()
     }
 
     fn activate<'a>(

@@ -3,14 +3,14 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Admin;
 use super::answer::{JSON_BYTES_MAX, Refused, read};
-use super::guard::Actor;
+use super::caller::Caller;
 use super::query::{parameters, query};
 use crate::serving::FEW_BODY_BYTES;
 use crate::store::ModuleRow;
@@ -71,7 +71,7 @@ pub(super) struct UploadAnswer {
 /// 201 for a new module, 200 for bytes that are there already, 409 where `id@version` stands for other bytes.
 pub(super) async fn upload(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     how: Result<Query<UploadQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
@@ -80,7 +80,7 @@ pub(super) async fn upload(
     let bytes = read(&headers, "application/wasm", body, MODULE_BYTES_MAX).await?;
     let uploaded = admin
         .rules
-        .upload_module(actor, bytes.into(), replace_builtin)
+        .upload_module(caller.by(), bytes.into(), replace_builtin)
         .await?;
     let status = match uploaded.new {
         true => StatusCode::CREATED,
@@ -117,9 +117,9 @@ pub(super) async fn show(
 /// By `id@version` or digest; 204, or 409 where a revision pins it.
 pub(super) async fn delete(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path(selector): Path<String>,
 ) -> Result<Response, Refused> {
-    admin.rules.delete_module(actor, &selector).await?;
+    admin.rules.delete_module(caller.by(), &selector).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::answer::{Refused, changed, idempotency_key, read_json};
+use super::caller::Caller;
 use super::campaigns::{ScriptQuery, limit};
-use super::guard::Actor;
 use super::query::{parameters, query};
 use crate::control::{ACTIVATE, ActivatedAt, NewRevision, Operation, RevisionAnswer, RevisionHead};
 use crate::plan::Folds;
@@ -179,7 +179,7 @@ fn named(path: Result<Path<(String, u32)>, PathRejection>) -> Result<(String, u3
 /// 201 with the number of the new revision, or 200 without one for a dry run.
 pub(super) async fn create(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path(id): Path<String>,
     asked: Result<Query<RevisionQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -187,7 +187,10 @@ pub(super) async fn create(
 ) -> Result<Response, Refused> {
     let RevisionQuery { dry_run, lua } = query(asked)?;
     let new: NewRevision = read_json(&headers, body).await?;
-    let answer = admin.rules.create_revision(actor, &id, new, dry_run).await?;
+    let answer = admin
+        .rules
+        .create_revision(caller.by(), &id, new, dry_run)
+        .await?;
     let status = if dry_run {
         StatusCode::OK
     } else {
@@ -252,7 +255,7 @@ pub(super) async fn diff(
 /// Answers when no gateway can admit under an older revision any more.
 pub(super) async fn activate(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -263,7 +266,7 @@ pub(super) async fn activate(
         accept,
         note,
     } = read_json(&headers, body).await?;
-    let operation = Operation::by(actor, &id, ACTIVATE).asked(key.as_deref(), note.as_deref());
+    let operation = Operation::by(caller.by(), &id, ACTIVATE).asked(key.as_deref(), note.as_deref());
     let answered = admin.rules.activate(operation, revision, &accept).await?;
     Ok(changed(answered))
 }

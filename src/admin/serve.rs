@@ -14,7 +14,9 @@ use hyper::{Request, Response};
 use hyper_util::service::TowerToHyperService;
 
 use super::answer::Refused;
-use super::{Admin, Health, Parameters, guard, health_routes, not_found, not_yet, openapi, query_parameters};
+use super::{
+    Admin, Health, Parameters, Peer, guard, health_routes, not_found, not_yet, openapi, query_parameters,
+};
 use crate::serving::{Door, Plane, Timely};
 use crate::wire::Problem;
 use crate::wire::problem::OVERLOADED;
@@ -83,8 +85,9 @@ struct Served(TowerToHyperService<Router>);
 impl Plane for Served {
     type Body = Body;
 
-    async fn answer(&self, _: IpAddr, request: Request<Incoming>) -> Response<Body> {
-        let request = request.map(|body| Body::new(Timely::new(body, BODY_WITHIN)));
+    async fn answer(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+        let mut request = request.map(|body| Body::new(Timely::new(body, BODY_WITHIN)));
+        request.extensions_mut().insert(Peer(peer));
         let Ok(answer) = self.0.call(request).await;
         answer
     }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use super::Admin;
 use super::answer::{Refused, read_json, read_json_if_any};
+use super::caller::Caller;
 use super::campaigns::limit;
-use super::guard::Actor;
 use super::query::{parameters, query};
+use crate::audit::AskedBy;
 use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState};
 use crate::webhooks::{
     Created, Desk, NewWebhook, Replay, Replayed, Rotated, Rotation, Tried, WebhookChange, WebhookError,
@@ -30,12 +31,12 @@ type Done<'a, T> = BoxFuture<'a, Result<T, WebhookError>>;
 
 /// What the control plane asks of [`Desk`].
 pub trait Webhooks: Send + Sync + 'static {
-    fn create<'a>(&'a self, actor: &'a str, new: NewWebhook) -> Done<'a, Created>;
+    fn create<'a>(&'a self, by: AskedBy<'a>, new: NewWebhook) -> Done<'a, Created>;
     fn list(&self) -> Done<'_, Vec<WebhookView>>;
     fn show<'a>(&'a self, id: &'a str) -> Done<'a, WebhookView>;
-    fn change<'a>(&'a self, actor: &'a str, id: &'a str, change: WebhookChange) -> Done<'a, WebhookView>;
-    fn rotate<'a>(&'a self, actor: &'a str, id: &'a str, rotation: Rotation) -> Done<'a, Rotated>;
-    fn remove<'a>(&'a self, actor: &'a str, id: &'a str) -> Done<'a, ()>;
+    fn change<'a>(&'a self, by: AskedBy<'a>, id: &'a str, change: WebhookChange) -> Done<'a, WebhookView>;
+    fn rotate<'a>(&'a self, by: AskedBy<'a>, id: &'a str, rotation: Rotation) -> Done<'a, Rotated>;
+    fn remove<'a>(&'a self, by: AskedBy<'a>, id: &'a str) -> Done<'a, ()>;
     fn deliveries<'a>(
         &'a self,
         id: &'a str,
@@ -43,13 +44,13 @@ pub trait Webhooks: Send + Sync + 'static {
         before: Option<&'a DeliveryPlace>,
         limit: u32,
     ) -> Done<'a, Vec<DeliveryRow>>;
-    fn replay<'a>(&'a self, actor: &'a str, id: &'a str, asked: Replay) -> Done<'a, Replayed>;
-    fn test<'a>(&'a self, actor: &'a str, id: &'a str) -> Done<'a, Tried>;
+    fn replay<'a>(&'a self, by: AskedBy<'a>, id: &'a str, asked: Replay) -> Done<'a, Replayed>;
+    fn test<'a>(&'a self, by: AskedBy<'a>, id: &'a str) -> Done<'a, Tried>;
 }
 
 impl Webhooks for Desk {
-    fn create<'a>(&'a self, actor: &'a str, new: NewWebhook) -> Done<'a, Created> {
-        self.create(actor, new).boxed()
+    fn create<'a>(&'a self, by: AskedBy<'a>, new: NewWebhook) -> Done<'a, Created> {
+        self.create(by, new).boxed()
     }
 
     fn list(&self) -> Done<'_, Vec<WebhookView>> {
@@ -60,16 +61,16 @@ impl Webhooks for Desk {
         self.show(id).boxed()
     }
 
-    fn change<'a>(&'a self, actor: &'a str, id: &'a str, change: WebhookChange) -> Done<'a, WebhookView> {
-        self.change(actor, id, change).boxed()
+    fn change<'a>(&'a self, by: AskedBy<'a>, id: &'a str, change: WebhookChange) -> Done<'a, WebhookView> {
+        self.change(by, id, change).boxed()
     }
 
-    fn rotate<'a>(&'a self, actor: &'a str, id: &'a str, rotation: Rotation) -> Done<'a, Rotated> {
-        self.rotate(actor, id, rotation).boxed()
+    fn rotate<'a>(&'a self, by: AskedBy<'a>, id: &'a str, rotation: Rotation) -> Done<'a, Rotated> {
+        self.rotate(by, id, rotation).boxed()
     }
 
-    fn remove<'a>(&'a self, actor: &'a str, id: &'a str) -> Done<'a, ()> {
-        self.remove(actor, id).boxed()
+    fn remove<'a>(&'a self, by: AskedBy<'a>, id: &'a str) -> Done<'a, ()> {
+        self.remove(by, id).boxed()
     }
 
     fn deliveries<'a>(
@@ -82,12 +83,12 @@ impl Webhooks for Desk {
         self.deliveries(id, state, before, limit).boxed()
     }
 
-    fn replay<'a>(&'a self, actor: &'a str, id: &'a str, asked: Replay) -> Done<'a, Replayed> {
-        self.replay(actor, id, asked).boxed()
+    fn replay<'a>(&'a self, by: AskedBy<'a>, id: &'a str, asked: Replay) -> Done<'a, Replayed> {
+        self.replay(by, id, asked).boxed()
     }
 
-    fn test<'a>(&'a self, actor: &'a str, id: &'a str) -> Done<'a, Tried> {
-        self.test(actor, id).boxed()
+    fn test<'a>(&'a self, by: AskedBy<'a>, id: &'a str) -> Done<'a, Tried> {
+        self.test(by, id).boxed()
     }
 }
 
@@ -126,12 +127,12 @@ pub(super) struct List {
 /// 201 with the endpoint and its secret.
 pub(super) async fn create(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
     let new: NewWebhook = read_json(&headers, body).await?;
-    let created = admin.webhooks.create(actor, new).await?;
+    let created = admin.webhooks.create(caller.by(), new).await?;
     let location = [(
         header::LOCATION,
         format!("/admin/v1/webhooks/{}", created.webhook.id),
@@ -152,55 +153,55 @@ pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> 
 /// 200 with the endpoint as it is now.
 pub(super) async fn change(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
     let change: WebhookChange = read_json(&headers, body).await?;
-    Ok(Json(admin.webhooks.change(actor, &id, change).await?).into_response())
+    Ok(Json(admin.webhooks.change(caller.by(), &id, change).await?).into_response())
 }
 
 /// 200 with another secret.
 pub(super) async fn rotate(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
     let rotation: Rotation = read_json_if_any(&headers, body).await?;
-    Ok(Json(admin.webhooks.rotate(actor, &id, rotation).await?).into_response())
+    Ok(Json(admin.webhooks.rotate(caller.by(), &id, rotation).await?).into_response())
 }
 
 pub(super) async fn remove(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    admin.webhooks.remove(actor, &id).await?;
+    admin.webhooks.remove(caller.by(), &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// 200 with how many are sent again.
 pub(super) async fn replay(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
     let asked: Replay = read_json_if_any(&headers, body).await?;
-    Ok(Json(admin.webhooks.replay(actor, &id, asked).await?).into_response())
+    Ok(Json(admin.webhooks.replay(caller.by(), &id, asked).await?).into_response())
 }
 
 /// 200 with what came of it, whatever that is.
 pub(super) async fn test(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
-    Ok(Json(admin.webhooks.test(actor, &id).await?).into_response())
+    Ok(Json(admin.webhooks.test(caller.by(), &id).await?).into_response())
 }
 
 parameters! {

@@ -29,7 +29,7 @@ pub(crate) async fn begin(config: &Config, store: &Store, new: bool) -> anyhow::
             true => ends(config).await?,
             false => BTreeMap::new(),
         };
-        store.decide_cut_over(&from, now_ms()).await?;
+        store.decide_cut_over(&from, now_ms(), &[]).await?;
         return Ok(format!("sealed by key {}", keyring.first().id()));
     }
     Ok(format!(

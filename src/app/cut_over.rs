@@ -6,6 +6,7 @@
 use anyhow::{Context, bail};
 use serde_json::json;
 
+use crate::audit::{AskedBy, AuditLine};
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::campaign::{Activation, RecordVersion};
@@ -67,7 +68,7 @@ pub(crate) async fn alone(store: &Store) -> anyhow::Result<()> {
     let version = RecordVersion::NEWEST;
     store.decide_record_version(version, now_ms()).await?;
     for row in below(store, version).await? {
-        raise(store, row, 1).await?;
+        raise(store, row, 1, None).await?;
     }
     Ok(())
 }
@@ -79,10 +80,19 @@ async fn below(store: &Store, version: RecordVersion) -> anyhow::Result<Vec<Camp
 }
 
 /// Raises the campaign's version in the database; the row as it is then.
-async fn raise(store: &Store, mut row: CampaignRow, partitions: u32) -> anyhow::Result<CampaignRow> {
+async fn raise(
+    store: &Store,
+    mut row: CampaignRow,
+    partitions: u32,
+    by: Option<AskedBy<'_>>,
+) -> anyhow::Result<CampaignRow> {
     let campaign = row.campaign.id.clone();
     for _ in 0..TRIES {
-        let raised = store.raise_record_version(&row, RecordVersion::NEWEST, partitions, now_ms());
+        let (now, version) = (now_ms(), RecordVersion::NEWEST);
+        let detail = json!({"record_version": version, "from": row.campaign.record_version, "to": version});
+        let line = by.map(|by| AuditLine::new(now, by, "campaign.cut_over", campaign.as_str(), detail));
+        let lines = line.into_iter().collect();
+        let raised = store.raise_record_version(&row, version, partitions, now, lines);
         let raised = raised.await?.is_some();
         let gone = || format!("campaign {campaign:?} is gone");
         row = store.campaign(&campaign).await?.with_context(gone)?;
@@ -100,12 +110,8 @@ async fn over(
     row: CampaignRow,
     partitions: u32,
 ) -> anyhow::Result<String> {
-    let row = raise(store, row, partitions).await?;
+    let row = raise(store, row, partitions, Some(AskedBy::here(ACTOR))).await?;
     let (campaign, epoch) = (row.campaign.id.clone(), row.activation.epoch);
-    let detail = json!({"record_version": row.campaign.record_version, "epoch": epoch});
-    store
-        .audit(now_ms(), ACTOR, "campaign.cut_over", &campaign, &detail)
-        .await?;
     Ok(match move_fences(store, engine, row).await? {
         true => format!("{campaign}: went over, under epoch {epoch}"),
         false => format!("{campaign}: goes over when its gate is opened, under epoch {epoch}"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::adapters::sending;
 use super::sealing::Sealing;
+use crate::audit::AskedBy;
 use crate::bus::kafka::KafkaProducer;
 use crate::clock::now_ms;
 use crate::config::Config;
@@ -77,7 +78,7 @@ fn replayer(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result
         targets: vec![kafka.topic.clone()],
         group: kafka.group.clone(),
         producer: Some(Arc::new(KafkaProducer::new(kafka)?)),
-        actor: "rushgate land".to_owned(),
+        actor: AskedBy::from("rushgate land").into(),
         action: "dlt.redrive",
         rate: RATE,
         max_replays: REPLAYS_MAX,

@@ -6,8 +6,10 @@ use std::time::Instant;
 use anyhow::{Context, anyhow, bail};
 use serde_json::json;
 
+use super::out::user;
 use crate::app::adapters::{self, Adapters};
 use crate::app::parts::mend;
+use crate::audit::{AskedBy, AuditLine};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::engine::EngineError;
@@ -15,8 +17,8 @@ use crate::reconcile::{RebuildError, Rebuilt};
 use crate::store::Store;
 use crate::wasm::Host;
 
-/// The actor in the audit trail.
-const ACTOR: &str = "rushgate rebuild";
+/// As the audit trail names what somebody ran.
+const COMMAND: &str = "rushgate rebuild";
 /// Campaigns named to somebody who asked for one that is not there.
 const NAMED_MAX: u32 = 20;
 
@@ -52,14 +54,20 @@ async fn rebuild_with(
     mending.relay_for(&row).await?;
     let lost = if force { row.activation.epoch } else { 0 };
     let begun = Instant::now();
+    // Before anything is done: most of it is done in Redis.
+    let (actor, detail) = (
+        user(),
+        json!({"force": force, "epoch": row.activation.epoch, "command": COMMAND}),
+    );
+    let line = AuditLine::new(
+        now_ms(),
+        AskedBy::here(&actor),
+        "campaign.rebuild",
+        campaign.as_str(),
+        detail,
+    );
+    store.audit(&[line]).await?;
     let outcome = mending.reconcile.rebuild(&campaign, lost).await;
-    let detail = json!({
-        "force": force,
-        "outcome": outcome.as_ref().map_or_else(ToString::to_string, told),
-    });
-    store
-        .audit(now_ms(), ACTOR, "campaign.rebuild", &campaign, &detail)
-        .await?;
     let rebuilt = outcome.map_err(|error| advised(error, config))?;
     println!(
         "{campaign}: {} ({:.1} s)",

@@ -13,6 +13,7 @@ use crate::app::adapters::store;
 use crate::app::ending::{self, Passed, is_silent};
 use crate::app::reach::{ends, landed, named};
 use crate::app::seals::{moment, note_keys};
+use crate::audit::{AskedBy, AuditLine};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::store::{CutOver, KeyRow, SenderRow, Store, WITHOUT_SEAL};
@@ -118,22 +119,11 @@ async fn require(config: &Config, store: &Store, args: &Require) -> anyhow::Resu
         From::End => ends(config).await?,
         From::Landed => landed(config, store).await?,
     };
-    let decided = store.decide_cut_over(&from, now_ms()).await?;
-    let shown: BTreeMap<String, i64> = decided
-        .from
-        .iter()
-        .map(|(place, from)| (named(place), *from))
-        .collect();
-    let actor = args.actor.clone().unwrap_or_else(user);
-    store
-        .audit(
-            now_ms(),
-            &actor,
-            "seal.require",
-            "records",
-            &json!({"from": shown, "force": args.force, "gone": args.gone}),
-        )
-        .await?;
+    let asked: BTreeMap<String, i64> = from.iter().map(|(place, from)| (named(place), *from)).collect();
+    let (now, actor) = (now_ms(), args.actor.clone().unwrap_or_else(user));
+    let detail = json!({"from": asked, "force": args.force, "gone": args.gone});
+    let line = AuditLine::new(now, AskedBy::here(&actor), "seal.require", "records", detail);
+    let decided = store.decide_cut_over(&from, now, &[line]).await?;
     print!("{}", status(&store.seal_keys().await?, Some(&decided)));
     Ok(())
 }
@@ -160,17 +150,16 @@ async fn retire(config: &Config, store: &Store, args: &Retire) -> anyhow::Result
     if !args.force {
         ending::until_landed(config, store).await?;
     }
-    store.retire_seal_key(&args.id, now_ms()).await?;
-    let actor = args.actor.clone().unwrap_or_else(user);
-    store
-        .audit(
-            now_ms(),
-            &actor,
-            "seal.retire",
-            &args.id,
-            &json!({"force": args.force, "gone": args.gone}),
-        )
-        .await?;
+    let (now, actor) = (now_ms(), args.actor.clone().unwrap_or_else(user));
+    let detail = json!({"force": args.force, "gone": args.gone});
+    let line = AuditLine::new(
+        now,
+        AskedBy::here(&actor),
+        "seal.retire",
+        args.id.as_str(),
+        detail,
+    );
+    store.retire_seal_key(&args.id, now, &[line]).await?;
     println!("key {} is retired", args.id);
     Ok(())
 }

@@ -53,8 +53,9 @@ pub(super) async fn recognise(
         Err(trouble) => return page::trouble(look, None, &trouble),
     };
     let (holder, session, proof) = known;
+    let peer = request.extensions().get().copied();
     let visitor = Visitor {
-        holder,
+        holder: holder.from(peer),
         session,
         proof,
         look,

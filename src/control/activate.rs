@@ -4,11 +4,13 @@
 use std::time::Instant;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::compile::{Compared, check_accepted};
 use super::operations::{ACTIVATE, Answered, Operation};
 use super::stock::older_stock;
 use super::{Control, ControlError};
+use crate::audit::AuditLine;
 use crate::campaign::{Activation, Schedule};
 use crate::lua::activate::{activate_args, activate_reply};
 use crate::lua::calls;
@@ -19,7 +21,7 @@ use crate::needs::ANSWER_MAX;
 use crate::plan::diff::{Change, Class, Part, filled};
 use crate::ruleset::{Active, Compiled};
 use crate::state::Whose;
-use crate::store::CampaignRow;
+use crate::store::{CampaignEdit, CampaignRow};
 use crate::wire::Moment;
 
 /// Tries of one shard's fence before an activation is left to the gateways.
@@ -44,6 +46,29 @@ pub struct Activated {
     pub changes: Vec<Change>,
 }
 
+/// What a line beside the activation says, which has the revision and its schedule.
+type Telling<'a> = &'a (dyn Fn(u32, Schedule) -> Value + Sync);
+
+/// What changes with an activation, in its transaction.
+#[derive(Default)]
+pub(super) struct Beside<'a> {
+    pub(super) edit: CampaignEdit,
+    /// What the operation's own line in the audit trail says.
+    pub(super) told: Option<Telling<'a>>,
+}
+
+impl Beside<'_> {
+    fn line<'o>(
+        &self,
+        operation: Operation<'o>,
+        now: i64,
+        (revision, schedule): (u32, Schedule),
+    ) -> Option<AuditLine<'o>> {
+        let told = self.told?;
+        Some(operation.line(now, told(revision, schedule)))
+    }
+}
+
 impl Control {
     /// Answers when no gateway can admit under an older revision any more: the fence in the engine has moved, and the
     /// admission script compares it; nor, where the revision opens a sale that was over, say that it is. `accept` names
@@ -58,7 +83,7 @@ impl Control {
         let asked = (revision, accept, operation.note);
         self.once(operation, &asked, async |_| {
             let activated = self
-                .activate_instead_of(None, operation, revision, accept)
+                .activate_instead_of(None, operation, revision, accept, &Beside::default())
                 .await?;
             activated
                 .ok_or_else(|| ControlError::Internal("no revision was expected, and another met".to_owned()))
@@ -66,13 +91,15 @@ impl Control {
         .await
     }
 
-    /// Activates where `expected` is the revision in force; `None`, with nothing changed, where it is not any more.
+    /// Activates where `expected` is the revision in force, with what changes `beside` it; `None`, with nothing changed, where it is
+    /// not any more.
     pub(super) async fn activate_instead_of(
         &self,
         expected: Option<u32>,
         operation: Operation<'_>,
         revision: u32,
         accept: &[String],
+        beside: &Beside<'_>,
     ) -> Result<Option<Activated>, ControlError> {
         let campaign = operation.campaign;
         let built = self.stored_revision(campaign, revision).await?;
@@ -88,16 +115,10 @@ impl Control {
         provided.map_err(|why| {
             ControlError::Unavailable(format!("the lists of revision {revision} are not loaded: {why}"))
         })?;
-        let Some((activation, replaced, compared)) = self.record(&built, expected, accept).await? else {
+        let recorded = self.record(&built, expected, accept, (operation, beside)).await?;
+        let Some((activation, replaced, compared)) = recorded else {
             return Ok(None);
         };
-        let mut detail =
-            serde_json::json!({"revision": revision, "epoch": activation.epoch, "accept": accept});
-        let filled = filled(&compared.changes);
-        if !filled.is_empty() {
-            detail["filled"] = filled.into();
-        }
-        self.audit_operation(operation.of_kind(ACTIVATE), detail).await;
         let activation = self.put_in_force(campaign, activation.revision).await?;
         self.reopened(&built, replaced).await;
         Ok(Some(Activated {
@@ -147,6 +168,7 @@ impl Control {
         built: &Compiled,
         expected: Option<u32>,
         accept: &[String],
+        (operation, beside): (Operation<'_>, &Beside<'_>),
     ) -> Result<Option<(Activation, Schedule, Compared)>, ControlError> {
         let (campaign, revision) = (&built.campaign.id, built.revision.number);
         for _ in 0..COMPARE_TRIES {
@@ -158,9 +180,17 @@ impl Control {
             }
             self.fill(built, &compared, accept).await?;
             let (epoch, now) = (seen.activation.epoch, (self.clock)());
+            let mut detail = json!({"revision": revision, "epoch": epoch + 1, "accept": accept,
+                "from": seen.activation.revision, "to": revision});
+            let filled = filled(&compared.changes);
+            if !filled.is_empty() {
+                detail["filled"] = filled.into();
+            }
+            let mut lines = vec![operation.of_kind(ACTIVATE).line(now, detail)];
+            lines.extend(beside.line(operation, now, (revision, built.revision.schedule)));
             let appended = self
                 .store
-                .insert_activation_after(campaign, revision, epoch, now)
+                .insert_activation_with(campaign, revision, epoch, now, (&beside.edit, &lines))
                 .await?;
             if let Some(activation) = appended {
                 return Ok(Some((activation, seen.schedule, compared)));

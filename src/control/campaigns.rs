@@ -11,6 +11,7 @@ use super::requests::{NewCampaign, NewRevision, check_campaign, check_origins, s
 use super::shadow::ShadowFigures;
 use super::terms::TermsView;
 use super::{Control, ControlError, ScheduledView};
+use crate::audit::{AskedBy, AuditLine};
 use crate::campaign::{Campaign, Origins, Schedule, buckets_for};
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
@@ -22,6 +23,8 @@ use crate::ruleset::Active;
 use crate::state::Condition;
 use crate::store::CampaignRow;
 
+/// As the audit trail names it.
+pub(super) const CREATE: &str = "campaign.create";
 /// How often a campaign is read again because an activation came in between.
 const ROW_TRIES: u32 = 3;
 /// Campaigns of one page at most, and one that says whether more follow.
@@ -63,13 +66,14 @@ pub struct SkuFigures {
 }
 
 /// How a campaign is made, besides what a merchant says of it.
-pub(super) struct Making {
+pub(super) struct Making<'a> {
     /// Tells it from others of its name.
     pub(super) uid: String,
     /// Lists in these versions; all others are pinned in their newest.
     pub(super) kept: Audiences,
     /// What the audit trail says.
     pub(super) told: serde_json::Value,
+    pub(super) note: Option<&'a str>,
 }
 
 /// A campaign that can be stored.
@@ -92,22 +96,28 @@ impl Control {
     /// Creates a campaign with revision 1, active; answers the same as a revision does.
     pub async fn create_campaign(
         &self,
-        actor: &str,
+        by: impl Into<AskedBy<'_>>,
         new: NewCampaign,
     ) -> Result<RevisionAnswer, ControlError> {
         let made = Making {
             uid: uuid::Uuid::now_v7().simple().to_string(),
             kept: Audiences::new(),
             told: serde_json::json!(new),
+            note: None,
         };
-        self.make_campaign(actor, new, made).await
+        self.make_campaign(by.into(), new, made).await
     }
 
     pub(super) async fn make_campaign(
         &self,
-        actor: &str,
+        by: AskedBy<'_>,
         new: NewCampaign,
-        Making { uid, kept, told }: Making,
+        Making {
+            uid,
+            kept,
+            told,
+            note,
+        }: Making<'_>,
     ) -> Result<RevisionAnswer, ControlError> {
         let Drafted {
             campaign,
@@ -121,10 +131,10 @@ impl Control {
             ..draft.compiled.revision.clone()
         };
         self.store_copies(std::mem::take(&mut draft.copies)).await?;
+        let line = AuditLine::new((self.clock)(), by, CREATE, campaign.id.as_str(), told).noted(note);
         self.store
-            .insert_campaign_with(&campaign, &first, origins.as_ref(), &new.terms())
+            .insert_campaign_with(&campaign, &first, origins.as_ref(), &new.terms(), &[line])
             .await?;
-        self.audit(actor, "campaign.create", &campaign.id, told).await;
         self.loader.note(&campaign.id);
         self.begin_campaign(&campaign.id, schedule).await?;
         draft.answer(Some(1), proof, None)
@@ -213,12 +223,12 @@ impl Control {
     /// Stores a revision, or with `dry_run` only says what it would be.
     pub async fn create_revision(
         &self,
-        actor: &str,
+        by: impl Into<AskedBy<'_>>,
         campaign: &str,
         new: NewRevision,
         dry_run: bool,
     ) -> Result<RevisionAnswer, ControlError> {
-        self.create_revision_keeping(actor, campaign, new, Audiences::new(), dry_run)
+        self.create_revision_keeping(by.into(), campaign, new, Audiences::new(), dry_run)
             .await
     }
 

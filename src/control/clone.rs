@@ -100,15 +100,13 @@ impl Control {
         };
         let mut told = json!(clone);
         told["clone_of"] = json!({"campaign": source, "revision": active.revision.number});
-        if let Some(note) = operation.note {
-            told["note"] = note.into();
-        }
         let made = Making {
             uid,
             kept: lists,
             told,
+            note: operation.note,
         };
-        let made = self.make_campaign(operation.actor, clone, made).await;
+        let made = self.make_campaign(operation.by, clone, made).await;
         made.map_err(|error| of_body(error, source))
     }
 }

@@ -8,9 +8,13 @@ use super::problem::Problem;
 use super::proof::Proof;
 use super::requests::{check_retention, check_rules, check_schedule, check_shadow};
 use super::{Control, ControlError, NewRevision, RevisionAnswer};
+use crate::audit::{AskedBy, AuditLine};
 use crate::campaign::days_ms;
 use crate::plan::Audiences;
 use crate::plan::diff::filled;
+
+/// As the audit trail names it.
+pub(super) const REVISION_CREATE: &str = "revision.create";
 
 /// A revision that is compiled, proven and compared with the active one, and not stored.
 pub(super) struct Considered {
@@ -31,7 +35,7 @@ impl Control {
     /// newest.
     pub(super) async fn create_revision_keeping(
         &self,
-        actor: &str,
+        by: AskedBy<'_>,
         campaign: &str,
         new: NewRevision,
         kept: Audiences,
@@ -44,10 +48,10 @@ impl Control {
         if dry_run {
             return considered.answer();
         }
-        let mut answer = self.keep(actor, campaign, &new, considered).await?;
+        let mut answer = self.keep(by, campaign, &new, considered).await?;
         if let Some(at) = new.activate_at {
             let (number, at) = (answer.stored()?, at.as_millisecond());
-            answer.scheduled = Some(self.activate_later(actor, campaign, number, at).await?);
+            answer.scheduled = Some(self.activate_later(by, campaign, number, at).await?);
         }
         Ok(answer)
     }
@@ -117,7 +121,7 @@ impl Control {
     /// Stores it under the next number.
     pub(super) async fn keep(
         &self,
-        actor: &str,
+        by: AskedBy<'_>,
         campaign: &str,
         new: &NewRevision,
         considered: Considered,
@@ -128,10 +132,15 @@ impl Control {
             compared,
         } = considered;
         self.store_copies(std::mem::take(&mut draft.copies)).await?;
-        let number = self.store.insert_revision(&draft.compiled.revision).await?;
-        let mut detail = serde_json::json!(new);
-        detail["revision"] = number.into();
-        self.audit(actor, "revision.create", campaign, detail).await;
+        let line = AuditLine::new(
+            (self.clock)(),
+            by,
+            REVISION_CREATE,
+            campaign,
+            serde_json::json!(new),
+        );
+        let revision = &draft.compiled.revision;
+        let number = self.store.insert_revision(revision, vec![line]).await?;
         draft.answer(Some(number), proof, Some(compared))
     }
 }

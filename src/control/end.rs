@@ -1,7 +1,10 @@
 //! The end of a sale before its time: admissions stop at once, and then the schedule says so.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
+use super::activate::Beside;
+use super::considered::REVISION_CREATE;
 use super::operations::{Answered, Operation};
 use super::pause::{PAUSE, RESUME};
 use super::{Activated, Control, ControlError};
@@ -56,8 +59,6 @@ impl Control {
         let now = self.running(operation.campaign).await?.1;
         let closed = self.close(operation, now).await;
         let (ended, schedule, as_it_was) = closed.map_err(stays_paused)?;
-        let detail = serde_json::json!({"revision": ended.revision, "closes_at": Moment(schedule.closes_at)});
-        self.audit_operation(operation, detail).await;
         self.forget_pause(operation).await;
         // What is being made at this moment is refused, because the times have changed.
         let cancelled = self.unschedule_all(operation).await?;
@@ -79,8 +80,14 @@ impl Control {
         operation: Operation<'_>,
         now: i64,
     ) -> Result<(Activated, Schedule, Option<String>), ControlError> {
+        let before = self.row(operation.campaign).await?.schedule;
+        let told = |revision, after| told(revision, (before, after));
+        let beside = Beside {
+            told: Some(&told),
+            ..Beside::default()
+        };
         let refused = match self
-            .revise(operation, &[], None, |there| closed(there, now))
+            .revise((operation, &beside), &[], None, |there| closed(there, now))
             .await
         {
             Ok(activated) => {
@@ -92,13 +99,17 @@ impl Control {
         };
         let why = reasons(&refused);
         tracing::warn!(campaign = operation.campaign, why, "the plan is closed as it is");
-        let activated = self.close_as_it_is(operation, now).await?;
+        let activated = self.close_as_it_is((operation, &beside), now).await?;
         let row = self.row(operation.campaign).await?;
         Ok((activated, row.schedule, Some(why)))
     }
 
     /// The active plan under the other schedule, whatever its modules would make of that: nobody is admitted by it.
-    async fn close_as_it_is(&self, operation: Operation<'_>, now: i64) -> Result<Activated, ControlError> {
+    async fn close_as_it_is(
+        &self,
+        (operation, beside): (Operation<'_>, &Beside<'_>),
+        now: i64,
+    ) -> Result<Activated, ControlError> {
         let row = self.row(operation.campaign).await?;
         let active = self
             .stored_revision(operation.campaign, row.activation.revision)
@@ -114,13 +125,12 @@ impl Control {
             plan_digest,
             ..compiled.revision
         };
-        let number = self.store.insert_revision(&revision).await?;
-        let detail =
-            serde_json::json!({"revision": number, "closes_at": Moment(revision.schedule.closes_at)});
-        self.audit_operation(operation.of_kind("revision.create"), detail)
-            .await;
+        let detail = json!({"closes_at": Moment(revision.schedule.closes_at)});
+        let line = operation.of_kind(REVISION_CREATE).line((self.clock)(), detail);
+        let number = self.store.insert_revision(&revision, vec![line]).await?;
         let expected = Some(active.revision.number);
-        let activated = self.activate_instead_of(expected, operation, number, &[]).await?;
+        let activated = self.activate_instead_of(expected, operation, number, &[], beside);
+        let activated = activated.await?;
         activated.ok_or_else(|| {
             ControlError::Conflict("somebody else has activated another revision at the same time".to_owned())
         })
@@ -138,6 +148,12 @@ impl Ended {
             epoch: ended.map(|ended| ended.epoch),
         }
     }
+}
+
+/// What the audit trail says.
+fn told(revision: u32, (before, after): (Schedule, Schedule)) -> Value {
+    json!({"revision": revision, "closes_at": Moment(after.closes_at),
+        "from": {"closes_at": Moment(before.closes_at)}, "to": {"closes_at": Moment(after.closes_at)}})
 }
 
 /// The schedule of a sale that closed at `now`. One that has not opened never does.

@@ -115,14 +115,12 @@ impl Control {
     /// Stops a job; what it changed stays changed. One that has ended stays as it is.
     pub async fn stop_order_job(&self, operation: Operation<'_>, id: &str) -> Result<JobView, ControlError> {
         let campaign = operation.campaign;
-        if self
-            .store
-            .end_order_job(campaign, id, (self.clock)(), true)
-            .await?
-        {
-            self.audit_operation(operation, serde_json::json!({"job": id}))
-                .await;
-        }
+        let now = (self.clock)();
+        let line = operation.line(
+            now,
+            serde_json::json!({"job": id, "from": "running", "to": "stopped"}),
+        );
+        self.store.end_order_job(campaign, id, now, true, &[line]).await?;
         self.order_job(campaign, id).await
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::operations::{Operation, check_note};
 use super::problem::Problem;
 use super::{Control, ControlError};
+use crate::audit::AuditLine;
 use crate::lua::keys::Shard;
 use crate::lua::{calls, fixed};
 use crate::order::{Holds, LandedOrder, OrderId, OrderState, OrderTerms, Release, check_reason, shown_sku};
@@ -117,16 +118,17 @@ impl Control {
                 .releases
                 .unwrap_or_else(|| terms.release(act.state(), reason)),
         };
-        let changed = self.store.change_order(campaign, order, change).await?;
+        let line = self.line_of(operation, order, change);
+        let changed = self
+            .store
+            .change_order_with(campaign, order, change, line)
+            .await?;
         let Some(changed) = changed else {
             return Err(self.not_landed(campaign, order).await?);
         };
         let there = &changed.order;
         match changed.outcome {
-            Outcome::Made(row) => {
-                self.tell_of(operation, order, change).await;
-                self.changed(operation, changed.order, row, false).await
-            }
+            Outcome::Made(row) => self.changed(operation, changed.order, row, false).await,
             Outcome::MadeBefore(row) if row.note == body.note => {
                 self.changed(operation, changed.order, row, true).await
             }
@@ -142,17 +144,22 @@ impl Control {
         }
     }
 
-    /// A line in the audit trail for what a person did. A payment system does so to every order, and each order keeps its own
+    /// A line in the audit trail for what a person does. A payment system does so to every order, and each order keeps its own
     /// changes.
-    async fn tell_of(&self, operation: Operation<'_>, order: OrderId, change: OrderChange<'_>) {
+    fn line_of<'a>(
+        &self,
+        operation: Operation<'a>,
+        order: OrderId,
+        change: OrderChange<'_>,
+    ) -> Option<AuditLine<'a>> {
         if operation.actor == super::PAYMENTS {
-            return;
+            return None;
         }
-        let mut detail = serde_json::json!({"order": order, "reason": change.reason});
+        let mut detail = serde_json::json!({"order": order, "reason": change.reason, "to": change.to});
         if change.to.releases() {
             detail["releases"] = change.release.as_str().into();
         }
-        self.audit_operation(operation, detail).await;
+        Some(operation.line((self.clock)(), detail))
     }
 
     async fn changed(

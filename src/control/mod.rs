@@ -286,16 +286,4 @@ impl Control {
         let carrier = Some(Carrier { bus, otherwise });
         Self { carrier, ..self }
     }
-
-    /// Leaves a line in the audit trail. A change that was made is not undone because its line could
-    /// not be written; the log says so.
-    async fn audit(&self, actor: &str, action: &str, target: &str, detail: serde_json::Value) {
-        if let Err(error) = self
-            .store
-            .audit((self.clock)(), actor, action, target, &detail)
-            .await
-        {
-            tracing::error!(actor, action, target, %detail, %error, "not in the audit trail");
-        }
-    }
 }

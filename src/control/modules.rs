@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::{Control, ControlError};
+use crate::audit::{AskedBy, AuditLine, OWN};
 use crate::store::{ModuleOrigin, ModuleRow, is_digest, taken};
 use crate::wasm::{self, Descriptor, Inspected};
 
@@ -28,13 +29,14 @@ pub struct UploadedModule {
 
 impl Control {
     /// Stores a module after inspecting it and playing its examples. `replace_builtin` lets it have the id of a
-    /// built-in one. `actor` is for the audit trail.
+    /// built-in one. `by` is for the audit trail.
     pub async fn upload_module(
         &self,
-        actor: &str,
+        by: impl Into<AskedBy<'_>>,
         bytes: Vec<u8>,
         replace_builtin: bool,
     ) -> Result<UploadedModule, ControlError> {
+        let by = by.into();
         let bytes: Arc<[u8]> = bytes.into();
         if let Some(row) = self.store.module(&wasm::digest(&bytes)).await? {
             return self.uploaded_module(false, row).await;
@@ -53,7 +55,7 @@ impl Control {
             return Err(taken(&row, &there).into());
         }
         self.play_uploaded(&inspected, bytes.clone()).await?;
-        let new = self.keep_module(actor, &row, &bytes, origin).await?;
+        let new = self.keep_module(by, &row, &bytes, origin).await?;
         self.uploaded_module(new, row).await
     }
 
@@ -83,20 +85,17 @@ impl Control {
 
     async fn keep_module(
         &self,
-        actor: &str,
+        by: AskedBy<'_>,
         row: &ModuleRow,
         bytes: &[u8],
         origin: ModuleOrigin,
     ) -> Result<bool, ControlError> {
-        let new = self.store.insert_module(row, bytes, origin).await?;
-        if new {
-            let mut detail = serde_json::json!({"id": row.id, "version": row.version, "bytes": bytes.len()});
-            if origin == ModuleOrigin::Replacement {
-                detail["replaces_builtin"] = true.into();
-            }
-            self.audit(actor, "module.upload", &row.digest, detail).await;
+        let mut detail = serde_json::json!({"id": row.id, "version": row.version, "bytes": bytes.len()});
+        if origin == ModuleOrigin::Replacement {
+            detail["replaces_builtin"] = true.into();
         }
-        Ok(new)
+        let line = AuditLine::new((self.clock)(), by, "module.upload", row.digest.as_str(), detail);
+        Ok(self.store.insert_module(row, bytes, origin, &[line]).await?)
     }
 
     /// Stores the newest version of each built-in module where it is not there yet. Their examples are played when a
@@ -158,7 +157,7 @@ impl Control {
                 }
             };
             match self
-                .keep_module("rushgate", &row, bytes, ModuleOrigin::Builtin)
+                .keep_module(OWN.into(), &row, bytes, ModuleOrigin::Builtin)
                 .await
             {
                 Ok(_) => tracing::debug!(name, version = row.version, digest, "built-in module"),
@@ -196,7 +195,12 @@ impl Control {
 
     /// Removes a module, named by `id@version` or digest, that no revision pins and that does not come with this
     /// gateway. Its name stays taken.
-    pub async fn delete_module(&self, actor: &str, selector: &str) -> Result<(), ControlError> {
+    pub async fn delete_module(
+        &self,
+        by: impl Into<AskedBy<'_>>,
+        selector: &str,
+    ) -> Result<(), ControlError> {
+        let by = by.into();
         if !is_digest(selector) && !selector.contains('@') {
             return Err(ControlError::Malformed(format!(
                 "{selector:?} may stand for several versions; name one as id@version, or by its digest"
@@ -210,11 +214,14 @@ impl Control {
                 row.id, row.version
             )));
         }
-        if !self.store.delete_module(&row.digest, (self.clock)()).await? {
+        let (now, detail) = (
+            (self.clock)(),
+            serde_json::json!({"id": row.id, "version": row.version}),
+        );
+        let line = AuditLine::new(now, by, "module.delete", row.digest.as_str(), detail);
+        if !self.store.delete_module(&row.digest, now, &[line]).await? {
             return Err(ControlError::Unknown(format!("no module {selector:?}")));
         }
-        let detail = serde_json::json!({"id": row.id, "version": row.version});
-        self.audit(actor, "module.delete", &row.digest, detail).await;
         Ok(())
     }
 }

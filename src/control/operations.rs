@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 use super::{Control, ControlError};
+use crate::audit::{AskedBy, AuditLine};
 use crate::store::{OperationKey, OperationRow};
 use crate::wire;
 
@@ -27,6 +28,8 @@ pub const PAYMENTS: &str = "payments";
 /// A change that is asked for, and by whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation<'a> {
+    pub by: AskedBy<'a>,
+    /// Of `by`.
     pub actor: &'a str,
     pub campaign: &'a str,
     /// As the audit trail names it: `campaign.pause`.
@@ -39,9 +42,11 @@ pub struct Operation<'a> {
 
 impl<'a> Operation<'a> {
     /// One without a key or a note.
-    pub fn by(actor: &'a str, campaign: &'a str, kind: &'static str) -> Self {
+    pub fn by(by: impl Into<AskedBy<'a>>, campaign: &'a str, kind: &'static str) -> Self {
+        let by = by.into();
         Self {
-            actor,
+            by,
+            actor: by.actor,
             campaign,
             kind,
             key: None,
@@ -57,6 +62,11 @@ impl<'a> Operation<'a> {
     /// A part of it, as the audit trail names that.
     pub(super) fn of_kind(self, kind: &'static str) -> Self {
         Self { kind, ..self }
+    }
+
+    /// What the audit trail says of it, with the merchant's note.
+    pub(super) fn line(&self, at: i64, detail: serde_json::Value) -> AuditLine<'a> {
+        AuditLine::new(at, self.by, self.kind, self.campaign, detail).noted(self.note)
     }
 }
 
@@ -131,15 +141,6 @@ impl Control {
             tracing::warn!(campaign = operation.campaign, kind = operation.kind, %error, "what became of it is not kept");
         }
         done
-    }
-
-    /// Leaves a line in the audit trail, with the merchant's note.
-    pub(super) async fn audit_operation(&self, operation: Operation<'_>, mut detail: serde_json::Value) {
-        if let Some(note) = operation.note {
-            detail["note"] = note.into();
-        }
-        self.audit(operation.actor, operation.kind, operation.campaign, detail)
-            .await;
     }
 }
 

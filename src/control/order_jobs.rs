@@ -205,9 +205,10 @@ impl Control {
             ended_at: None,
             stopped: false,
         };
-        self.store.begin_order_job(&job).await?;
-        let detail = serde_json::json!({"job": job.id, "act": act.word(), "filter": body.filter, "reason": reason, "matched": matched});
-        self.audit_operation(operation.of_kind(BULK), detail).await;
+        let detail = serde_json::json!({"job": job.id, "act": act.word(), "filter": body.filter, "reason": reason, "matched": matched,
+            "to": job.to});
+        let line = operation.of_kind(BULK).line((self.clock)(), detail);
+        self.store.begin_order_job(&job, &[line]).await?;
         Ok(job.into())
     }
 
@@ -260,7 +261,7 @@ impl Control {
         let rows = rows.await?;
         let Some(last) = rows.last().map(OrderRow::place) else {
             self.store
-                .end_order_job(&job.campaign, &job.id, (self.clock)(), false)
+                .end_order_job(&job.campaign, &job.id, (self.clock)(), false, &[])
                 .await?;
             return Ok(false);
         };

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::problem::Problem;
 use super::requests::check_origins;
-use super::{Control, ControlError};
 use crate::campaign::Origins;
-use crate::ruleset::About;
 use crate::store::CampaignRow;
 
 /// What a change asks for: left out they stay, `null` are those that the configuration names.
@@ -38,21 +36,5 @@ pub(super) fn told(origins: Option<&Origins>, dry_run: bool) -> String {
             let names: Vec<&str> = origins.iter().collect();
             format!("Pages of {} {may} read what is said of it.", names.join(", "))
         }
-    }
-}
-
-impl Control {
-    /// Stores what is told of a campaign where it is to be otherwise. This gateway tells it from now on, the others within about a
-    /// second.
-    pub(super) async fn tell(&self, row: &CampaignRow, about: About) -> Result<(), ControlError> {
-        let campaign = row.campaign.id.as_str();
-        if about.title != row.campaign.title {
-            self.store.set_title(campaign, &about.title).await?;
-        }
-        if about.origins != row.origins {
-            self.store.set_origins(campaign, about.origins.as_deref()).await?;
-        }
-        self.ruleset.abouts.set(campaign, about);
-        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! the admission script reads it: when the answer is given, it holds at every gateway.
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::operations::{Answered, Operation};
 use super::problem::Problem;
@@ -112,7 +113,8 @@ impl Control {
                 since: there.and(row.pause.since).or(Some(now)),
                 note: operation.note.or(earlier).map(str::to_owned),
             };
-            let detail = serde_json::json!({"resume_at": resume_at.map(Moment)});
+            let to = pause_state(Some(Paused { resume_at }));
+            let detail = json!({"resume_at": resume_at.map(Moment), "from": pause_state(there), "to": to});
             if self.put_behind(operation, &row, &next, detail).await? {
                 let did = paused(&row, there, resume_at, now);
                 return Ok(PauseAnswer::of(&row, &next, now, did));
@@ -136,7 +138,9 @@ impl Control {
                 since: None,
                 note: None,
             };
-            let detail = serde_json::json!({"paused_at": row.pause.since.map(Moment)});
+            let from = pause_state(row.pause.pause.at(now));
+            let detail =
+                json!({"paused_at": row.pause.since.map(Moment), "from": from, "to": pause_state(None)});
             if self.put_behind(operation, &row, &next, detail).await? {
                 return Ok(PauseAnswer::of(&row, &next, now, resumed(&row, now)));
             }
@@ -172,10 +176,11 @@ impl Control {
         detail: serde_json::Value,
     ) -> Result<bool, ControlError> {
         let (campaign, seen) = (&row.campaign, row.pause.pause.number);
-        if !self.store.insert_pause_after(&campaign.id, seen, next).await? {
+        let line = [operation.line((self.clock)(), detail)];
+        let put = self.store.insert_pause_after(&campaign.id, seen, next, &line);
+        if !put.await? {
             return Ok(false);
         }
-        self.audit_operation(operation, detail).await;
         self.put_pause(campaign, next.pause).await?;
         Ok(true)
     }
@@ -255,6 +260,15 @@ pub(super) fn check_resume_at(
     Err(ControlError::Invalid(vec![
         Problem::new("/resume_at", detail).hint(hint),
     ]))
+}
+
+/// As the audit trail says what was before, and is then.
+fn pause_state(paused: Option<Paused>) -> serde_json::Value {
+    match paused {
+        None => json!("running"),
+        Some(Paused { resume_at: None }) => json!("paused"),
+        Some(Paused { resume_at: Some(at) }) => json!({"paused_until": Moment(at)}),
+    }
 }
 
 fn contested(campaign: &str) -> ControlError {

@@ -18,7 +18,8 @@ impl Control {
         if !held.is_empty() {
             return Err(stays(campaign, held));
         }
-        match self.gate.remove(campaign).await {
+        let line = operation.line((self.clock)(), json!({"uid": row.campaign.uid}));
+        match self.gate.remove(campaign, line).await {
             Ok(Removal::Gone) => {}
             Ok(Removal::Stays(held)) => {
                 self.open_again(campaign).await;
@@ -31,8 +32,6 @@ impl Control {
                 )));
             }
         }
-        self.audit_operation(operation, json!({"uid": row.campaign.uid}))
-            .await;
         self.loader
             .look_again(campaign)
             .await

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::compile::check_accepted;
@@ -14,6 +15,7 @@ use super::pause::{PAUSE, check_resume_at, lasts};
 use super::problem::Problem;
 use super::to_come::{Change, ScheduledView, view};
 use super::{Control, ControlError};
+use crate::audit::AskedBy;
 use crate::clock;
 use crate::plan;
 use crate::seldom::Seldom;
@@ -119,12 +121,12 @@ impl Control {
     /// Puts a stored revision in force later.
     pub(super) async fn activate_later(
         &self,
-        actor: &str,
+        by: AskedBy<'_>,
         campaign: &str,
         revision: u32,
         at: i64,
     ) -> Result<ScheduledView, ControlError> {
-        let operation = Operation::by(actor, campaign, ACTIVATE_LATER);
+        let operation = Operation::by(by, campaign, ACTIVATE_LATER);
         let id = uuid::Uuid::now_v7().simple().to_string();
         let based_on = Some(self.row(campaign).await?.activation.revision);
         let change = Change::Activate { revision, based_on };
@@ -160,16 +162,19 @@ impl Control {
                 let row = ScheduledRow {
                     id,
                     campaign: campaign.to_owned(),
-                    change: serde_json::json!(change),
+                    change: json!(change),
                     due_at: at,
                     actor: operation.actor.to_owned(),
                     note: operation.note.map(str::to_owned),
                     state: ScheduledState::Waiting,
                     outcome: None,
                 };
-                self.store.insert_scheduled(&row, (self.clock)()).await?;
-                let detail = serde_json::json!({"scheduled": row.id, "at": Moment(at)});
-                self.audit_operation(operation, detail).await;
+                let (now, detail) = (
+                    (self.clock)(),
+                    json!({"scheduled": row.id, "at": Moment(at), "to": row.change}),
+                );
+                let line = operation.line(now, detail);
+                self.store.insert_scheduled(&row, now, &[line]).await?;
                 row
             }
         };
@@ -246,7 +251,8 @@ impl Control {
             return Ok(());
         };
         let (waiting, making) = (ScheduledState::Waiting, ScheduledState::Making);
-        if row.state == waiting && !self.store.move_scheduled(&row.id, waiting, making, None).await? {
+        let store = &self.store;
+        if row.state == waiting && !store.move_scheduled(&row.id, waiting, making, None, &[]).await? {
             return Ok(());
         }
         let late_ms = (self.clock)() - row.due_at;
@@ -257,18 +263,15 @@ impl Control {
             Err(ControlError::Conflict(_)) if late_ms < CONFLICT_MS => return Ok(()),
             Err(error) => (ScheduledState::Failed, reasons(&error)),
         };
-        if self
-            .store
-            .move_scheduled(&row.id, making, state, Some(&outcome))
-            .await?
-        {
-            let at = Moment(row.due_at);
-            let mut detail = serde_json::json!({"scheduled": row.id, "at": at, "outcome": outcome});
-            if late_ms >= LATE_MS {
-                detail["late_ms"] = late_ms.into();
-            }
-            self.audit(&row.actor, SCHEDULED, &row.campaign, detail).await;
+        let mut detail = json!({"scheduled": row.id, "at": Moment(row.due_at), "outcome": outcome});
+        if late_ms >= LATE_MS {
+            detail["late_ms"] = late_ms.into();
         }
+        let operation = Operation::by(&row.actor, &row.campaign, SCHEDULED);
+        let line = operation.line((self.clock)(), detail);
+        self.store
+            .move_scheduled(&row.id, making, state, Some(&outcome), &[line])
+            .await?;
         Ok(())
     }
 
@@ -336,15 +339,12 @@ impl Control {
     /// Takes back one that waits; `false` where it does not any more.
     async fn take_back(&self, operation: Operation<'_>, row: &ScheduledRow) -> Result<bool, ControlError> {
         let (waiting, cancelled) = (ScheduledState::Waiting, ScheduledState::Cancelled);
-        let is_back = self
+        let detail = json!({"scheduled": row.id, "at": Moment(row.due_at), "from": row.change});
+        let line = operation.line((self.clock)(), detail);
+        Ok(self
             .store
-            .move_scheduled(&row.id, waiting, cancelled, None)
-            .await?;
-        if is_back {
-            let detail = serde_json::json!({"scheduled": row.id, "at": Moment(row.due_at)});
-            self.audit_operation(operation, detail).await;
-        }
-        Ok(is_back)
+            .move_scheduled(&row.id, waiting, cancelled, None, &[line])
+            .await?)
     }
 
     /// Takes back all that is to be done with a sale that has ended, and says what that was.

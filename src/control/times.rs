@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::activate::others_activate;
+use super::activate::{Beside, others_activate};
 use super::campaigns::schedule_of;
 use super::considered::Considered;
 use super::operations::{Answered, Operation};
@@ -21,8 +22,8 @@ use crate::campaign::{Origins, Schedule};
 use crate::order::{Hold, OrderTerms, Release};
 use crate::plan::diff::{Change, needs_accept};
 use crate::ruleset::About;
-use crate::store::CampaignRow;
-use crate::wire::{Moment, json};
+use crate::store::{CampaignEdit, CampaignRow};
+use crate::wire::{self, Moment};
 
 /// As the audit trail names it.
 pub const CHANGE: &str = "campaign.change";
@@ -40,20 +41,26 @@ pub struct CampaignChange {
     pub opens_at: Option<jiff::Timestamp>,
     pub closes_at: Option<jiff::Timestamp>,
     /// Whose pages may read what is said of it; `null`: those that the configuration names.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::given")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "wire::json::given"
+    )]
     #[schema(value_type = Option<Vec<String>>)]
     pub origins: origins::Asked,
     /// Ids of counters that may be re-keyed or dropped: other times may cut windows anew.
     pub accept: Vec<String>,
     /// `null`: none of the orders that land from now on expires.
-    #[serde(deserialize_with = "json::given", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "wire::json::given",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<Hold>)]
     pub hold: Option<Option<Hold>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_by_buyer: Option<bool>,
     /// `null`: everything comes back, whatever the reason.
     #[serde(
-        deserialize_with = "json::given_once_each",
+        deserialize_with = "wire::json::given_once_each",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(value_type = Option<BTreeMap<String, Release>>)]
@@ -176,33 +183,41 @@ impl Control {
             now,
             false,
         );
+        let edit = edit(&row, &changed, (&before, &terms));
+        let (from, to) = from_to(&row, (&before, &terms), (schedule, &edit));
+        let telling = |revision: Option<u32>| {
+            let mut detail = json!(asked);
+            detail["revision"] = revision.into();
+            (detail["from"], detail["to"]) = (from.clone(), to.clone());
+            detail
+        };
         if schedule != row.schedule {
             let change = |there| schedule_of(there, asked.opens_at, asked.closes_at);
+            let told = |revision, _| telling(Some(revision));
+            let beside = Beside {
+                edit: edit.clone(),
+                told: Some(&told),
+            };
             // What was answered to be changed is what was there: somebody else's times are not overwritten.
             let activated = self
-                .revise(operation, &asked.accept, Some(row.schedule), change)
+                .revise((operation, &beside), &asked.accept, Some(row.schedule), change)
                 .await;
             let activated = activated.map_err(|error| about_times(error, asked))?;
             changed.revision = Some(activated.revision);
             changed.epoch = Some(activated.epoch);
             changed.changes = activated.changes;
+        } else if edit != CampaignEdit::default() {
+            let line = operation.line((self.clock)(), telling(None));
+            self.store
+                .edit_campaign(operation.campaign, &edit, &[line])
+                .await?;
         }
-        let told_before = (&row.campaign.title, &row.origins);
-        let is_told = told_before == (&changed.title, &changed.origins);
-        if !is_told {
+        if edit.title.is_some() || edit.origins.is_some() {
             let about = About {
                 title: changed.title.clone(),
                 origins: changed.origins.clone(),
             };
-            self.tell(&row, about).await?;
-        }
-        if terms != before {
-            self.store.set_order_terms(operation.campaign, &terms).await?;
-        }
-        if schedule != row.schedule || !is_told || terms != before {
-            let mut detail = serde_json::json!(asked);
-            detail["revision"] = changed.revision.into();
-            self.audit_operation(operation, detail).await;
+            self.ruleset.abouts.set(operation.campaign, about);
         }
         Ok(changed)
     }
@@ -222,12 +237,12 @@ impl Control {
     /// another was activated meanwhile, unless the sale has other times than `expected` by then. `accept` is as for an activation.
     pub(super) async fn revise(
         &self,
-        operation: Operation<'_>,
+        (operation, beside): (Operation<'_>, &Beside<'_>),
         accept: &[String],
         expected: Option<Schedule>,
         schedule: impl Fn(Schedule) -> Schedule,
     ) -> Result<Activated, ControlError> {
-        let (actor, campaign) = (operation.actor, operation.campaign);
+        let (by, campaign) = (operation.by, operation.campaign);
         for _ in 0..TRIES {
             let row = self.row(campaign).await?;
             let active = self.stored_revision(campaign, row.activation.revision).await?;
@@ -245,12 +260,9 @@ impl Control {
             // What is refused leaves no revision behind.
             let mut considered = self.consider(campaign, &like.new, like.lists).await?;
             self.may_activate(&mut considered, accept).await?;
-            let revision = self
-                .keep(actor, campaign, &like.new, considered)
-                .await?
-                .stored()?;
+            let revision = self.keep(by, campaign, &like.new, considered).await?.stored()?;
             let expected = Some(active.revision.number);
-            let activated = self.activate_instead_of(expected, operation, revision, accept);
+            let activated = self.activate_instead_of(expected, operation, revision, accept, beside);
             if let Some(activated) = activated.await? {
                 return Ok(activated);
             }
@@ -281,6 +293,59 @@ impl Control {
         like.new.closes_at = Some(moment(schedule.closes_at, "/closes_at")?);
         Ok(())
     }
+}
+
+/// What is to change besides times.
+fn edit(
+    row: &CampaignRow,
+    changed: &CampaignChanged,
+    (before, terms): (&OrderTerms, &OrderTerms),
+) -> CampaignEdit {
+    let origins = (row.origins != changed.origins).then(|| changed.origins.as_deref().cloned());
+    CampaignEdit {
+        title: (row.campaign.title != changed.title).then(|| changed.title.clone()),
+        origins,
+        terms: (before != terms).then(|| terms.clone()),
+    }
+}
+
+/// What of it was otherwise, and how it is then, for the audit trail.
+fn from_to(
+    row: &CampaignRow,
+    (before, terms): (&OrderTerms, &OrderTerms),
+    (schedule, edit): (Schedule, &CampaignEdit),
+) -> (Value, Value) {
+    let (mut from, mut to) = (json!({}), json!({}));
+    let mut differs = |name: &str, one: Value, other: Value| {
+        if one != other {
+            (from[name], to[name]) = (one, other);
+        }
+    };
+    let moment = |at| json!(Moment(at));
+    differs(
+        "opens_at",
+        moment(row.schedule.opens_at),
+        moment(schedule.opens_at),
+    );
+    differs(
+        "closes_at",
+        moment(row.schedule.closes_at),
+        moment(schedule.closes_at),
+    );
+    if let Some(title) = &edit.title {
+        differs("title", json!(row.campaign.title), json!(title));
+    }
+    if let Some(origins) = &edit.origins {
+        differs("origins", json!(row.origins.as_deref()), json!(origins));
+    }
+    differs("hold", json!(before.hold), json!(terms.hold));
+    differs(
+        "cancel_by_buyer",
+        json!(before.cancel_by_buyer),
+        json!(terms.cancel_by_buyer),
+    );
+    differs("releases", json!(before.releases), json!(terms.releases));
+    (from, to)
 }
 
 impl CampaignChanged {

@@ -14,6 +14,7 @@ use super::headers;
 use super::metrics::Metrics;
 use super::replay::{Replayer, forward};
 use super::route::{Route, what_is_wrong};
+use crate::audit::AuditLine;
 use crate::bus::{Forward, RetryTopic};
 use crate::store::{Count, DeadLetter, LetterFilter, LetterMove, LetterOrder, Stage};
 
@@ -171,12 +172,15 @@ impl Astray {
         let Replayer {
             store, clock, actor, ..
         } = &self.replayer;
-        let moved = store.move_dead_letters(clock(), actor, ACTION, &moves).await?;
+        let moved = store
+            .move_dead_letters(clock(), actor.by(), ACTION, &moves)
+            .await?;
         for ((each, topic), moved) in moves.iter().zip(&topics).zip(moved) {
             let id = each.letter.origin.to_string();
             // A letter that is recorded as replayed is in the trail in any case.
             if !moved && each.to != Stage::Replayed {
-                store.audit(clock(), actor, ACTION, &id, &each.detail).await?;
+                let line = AuditLine::new(clock(), actor.by(), ACTION, id.as_str(), each.detail.clone());
+                store.audit(&[line]).await?;
             }
             self.metrics.sent_again.inc();
             tracing::warn!(

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::headers;
 use super::route::Route;
+use crate::audit::{Asker, AuditLine};
 use crate::bus::{Forward, Producer};
 use crate::failpoint::{self, Point};
 use crate::order::OrderEvent;
@@ -76,7 +77,7 @@ pub struct Replayer {
     /// The landers' consumer group, for the headers.
     pub group: String,
     /// For the audit trail.
-    pub actor: String,
+    pub actor: Asker,
     /// `dlt.replay`, `dlt.import` or `dlt.redrive`.
     pub action: &'static str,
     /// Records per second.
@@ -166,7 +167,7 @@ impl Replayer {
         let (now, to) = ((self.clock)(), self.route.topic());
         let done = self
             .store
-            .schedule_dead_letters(now, &self.actor, &asked, to)
+            .schedule_dead_letters(now, self.actor.by(), &asked, to)
             .await?;
         report.scheduled += done.iter().filter(|done| **done).count() as u64;
         report.overtaken += done.iter().filter(|done| !**done).count() as u64;
@@ -204,21 +205,24 @@ impl Replayer {
         }
         sleep_until(*paced).await;
         *paced = Instant::now() + Duration::from_secs(1) * send.len() as u32 / self.rate;
-        if !self.route.is_copy() {
+        if let Route::Copy { topic } = &self.route {
+            self.note_copies(&send, topic).await?;
+        } else {
             let repairs = send.iter().filter_map(|item| {
                 let (payload, event) = item.repaired.as_ref()?;
                 Some((&item.letter, payload.as_slice(), event))
             });
+            let (now, by) = ((self.clock)(), self.actor.by());
             self.store
-                .repair_dead_letters(&repairs.collect::<Vec<_>>())
+                .repair_dead_letters(now, by, &repairs.collect::<Vec<_>>())
                 .await?;
         }
         failpoint::hit(Point::D1);
         self.send(&**producer, &send).await?;
         failpoint::hit(Point::D2);
         self.sent(send.len(), report);
-        if let Route::Copy { topic } = &self.route {
-            return self.note_copies(&send, topic).await;
+        if self.route.is_copy() {
+            return Ok(());
         }
         let moves: Vec<LetterMove<'_>> = send.iter().map(|item| self.replayed(item)).collect();
         let moved = self.record(&moves).await.with_context(|| {
@@ -238,16 +242,15 @@ impl Replayer {
         }
     }
 
-    /// A copy holds what a buyer ordered: who took it is worth knowing.
+    /// Before they are made. A copy holds what a buyer ordered: who took it is worth knowing.
     async fn note_copies(&self, items: &[&Item], topic: &str) -> anyhow::Result<()> {
-        for item in items {
-            let (now, id) = ((self.clock)(), item.letter.origin.to_string());
-            let detail = json!({"to": topic});
-            self.store
-                .audit(now, &self.actor, "dlt.copy", &id, &detail)
-                .await?;
-        }
-        Ok(())
+        let now = (self.clock)();
+        let line = |item: &&Item| {
+            let id = item.letter.origin.to_string();
+            AuditLine::new(now, self.actor.by(), "dlt.copy", id, json!({"to": topic}))
+        };
+        let lines: Vec<AuditLine<'_>> = items.iter().map(line).collect();
+        Ok(self.store.audit(&lines).await?)
     }
 
     async fn send(&self, producer: &dyn Producer, items: &[&Item]) -> anyhow::Result<()> {
@@ -280,7 +283,7 @@ impl Replayer {
         let now = (self.clock)();
         let moved = self
             .store
-            .move_dead_letters(now, &self.actor, "dlt.park", &moves)
+            .move_dead_letters(now, self.actor.by(), "dlt.park", &moves)
             .await?;
         report.parked += moved.iter().filter(|moved| **moved).count() as u64;
         Ok(())
@@ -318,7 +321,7 @@ impl Replayer {
         let now = (self.clock)();
         Ok(self
             .store
-            .move_dead_letters(now, &self.actor, self.action, moves)
+            .move_dead_letters(now, self.actor.by(), self.action, moves)
             .await?)
     }
 }

@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::Reconcile;
+use crate::audit::AuditLine;
 use crate::campaign::Campaign;
 use crate::needs::{Gate, Rebuilder, Removal};
 use crate::revision::Revision;
@@ -61,8 +62,12 @@ impl Gate for Reconcile {
             .boxed()
     }
 
-    fn remove<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<Removal, String>> {
-        let removed = Self::remove(self, campaign);
+    fn remove<'a>(
+        &'a self,
+        campaign: &'a str,
+        line: AuditLine<'a>,
+    ) -> BoxFuture<'a, Result<Removal, String>> {
+        let removed = Self::remove(self, campaign, line);
         removed
             .map(|removed| removed.map_err(|error| error.to_string()))
             .boxed()

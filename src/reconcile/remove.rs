@@ -7,6 +7,7 @@
 
 use super::work::Work;
 use super::{RebuildError, Reconcile};
+use crate::audit::AuditLine;
 use crate::campaign::Holdings;
 use crate::lua::fence::Fence;
 use crate::lua::keys::{self, Shard};
@@ -21,22 +22,27 @@ use crate::store::CampaignRow;
 const FENCE_KEPT_MS: i64 = 10 * 60 * 1000;
 
 impl Reconcile {
-    /// Removes a campaign that has never admitted anybody. Waits where another gateway rebuilds it.
-    pub async fn remove(&self, campaign: &str) -> Result<Removal, RebuildError> {
-        self.while_elsewhere(|| self.remove_once(campaign)).await
+    /// Removes a campaign that has never admitted anybody, with this line in the audit trail. Waits where another gateway rebuilds it.
+    pub async fn remove(&self, campaign: &str, line: AuditLine<'_>) -> Result<Removal, RebuildError> {
+        self.while_elsewhere(|| self.remove_once(campaign, &line)).await
     }
 
-    async fn remove_once(&self, campaign: &str) -> Result<Removal, RebuildError> {
+    async fn remove_once(&self, campaign: &str, line: &AuditLine<'_>) -> Result<Removal, RebuildError> {
         let shard = Shard::new(campaign, 0);
         let turn = self.turn(campaign);
         let _alone = turn.lock().await;
         let lease = format!("rebuild:{campaign}");
-        let removed = self.remove_behind_the_gate(&shard, &lease);
+        let removed = self.remove_behind_the_gate(&shard, &lease, line);
         self.under_lease(campaign, &lease, removed).await
     }
 
     /// With the lease.
-    async fn remove_behind_the_gate(&self, shard: &Shard, lease: &str) -> Result<Removal, RebuildError> {
+    async fn remove_behind_the_gate(
+        &self,
+        shard: &Shard,
+        lease: &str,
+        line: &AuditLine<'_>,
+    ) -> Result<Removal, RebuildError> {
         let row = self.row(&shard.campaign).await?;
         let revision = self.kept_revision(&row).await?;
         let work = self.work(shard, lease).await?;
@@ -53,7 +59,8 @@ impl Reconcile {
         work.wait_for_the_database().await?;
         let epoch = row.activation.epoch;
         // Another gateway that took over has raised the epoch.
-        match self.store.remove_campaign(&shard.campaign, epoch).await? {
+        let lines = std::slice::from_ref(line);
+        match self.store.remove_campaign(&shard.campaign, epoch, lines).await? {
             None => return Err(RebuildError::Elsewhere),
             Some(held) if !held.is_empty() => return Ok(Removal::Stays(held)),
             Some(_) => {}

@@ -12,6 +12,7 @@ mod config;
 mod dialect;
 mod error;
 mod landing;
+mod leases;
 mod letters;
 mod modules;
 mod operations;
@@ -45,7 +46,9 @@ use crate::record::At;
 pub use attempts::held::{SampleRow, Spooled};
 pub use attempts::older::AttemptsAt;
 pub use attempts::pieces::PieceAt;
+pub use audit::{AuditFilter, AuditPlace};
 pub use buyer_orders::{BuyerOrder, BuyerPlace};
+pub use campaigns::CampaignEdit;
 pub use campaigns::pause::PauseRow;
 pub use campaigns::record_version::OlderSender;
 pub use campaigns::revisions::{ActivationRow, AuditRow};
@@ -68,7 +71,9 @@ pub use order_list::{OrderFilter, OrderPlace, OrderRow};
 pub use privacy::attempts::AttemptsPlace;
 pub use privacy::charges::BuyerUsage;
 pub use privacy::deliveries::BuyerDelivery;
-pub use privacy::erasures::{BegunErasure, ErasureRow, FORGOTTEN_MS, NewErasure, SETTLES_MS, new_secret};
+pub use privacy::erasures::{
+    BegunErasure, ERASE, ErasureRow, FORGOTTEN_MS, NewErasure, SETTLES_MS, new_secret,
+};
 use privacy::late::Late;
 pub use privacy::letters::BuyerLetter;
 pub use privacy::orders::ErasedOrders;
@@ -84,12 +89,12 @@ pub use server::examine::{Place, ServerFacts, TABLES, place};
 pub use server::schema::Schema;
 pub use standing::Standing;
 pub use stock_changes::commit::{Commit, Committed};
-pub use stock_changes::{AuditLine, NewStockChange, StockChange, StockChangeKind};
+pub use stock_changes::{NewStockChange, StockChange, StockChangeKind};
 pub use told::Untold;
 pub use webhooks::deliveries::{DeliveryOf, DueDelivery, NewDelivery};
 pub use webhooks::log::{DeliveryPlace, DeliveryRange, DeliveryRow, DeliveryState};
 pub use webhooks::outcome::Attempted;
-pub use webhooks::{Disabled, WebhookRow};
+pub use webhooks::{Disabled, Sending, WebhookChanged, WebhookRow};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 

@@ -4,6 +4,7 @@
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use crate::audit::AuditLine;
 use crate::order::{OrderId, OrderState, Release};
 use crate::store::conditions::bind_all;
 use crate::store::order_list::conditions;
@@ -83,11 +84,12 @@ impl Store {
         rows.iter().map(count).collect()
     }
 
-    /// Writes a new job down; nothing where there is one of its id.
-    pub async fn begin_order_job(&self, job: &OrderJob) -> StoreResult<()> {
+    /// Writes a new job down, with what the audit trail says of it; nothing where there is one of its id.
+    pub async fn begin_order_job(&self, job: &OrderJob, audit: &[AuditLine<'_>]) -> StoreResult<()> {
         if self.order_job(&job.campaign, &job.id).await?.is_some() {
             return Ok(());
         }
+        let mut tx = self.begin().await?;
         sqlx::query(
             "INSERT INTO order_jobs (campaign_id, job_id, to_state, filter, actor, reason, note, releases, rate, matched, begun_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -103,9 +105,10 @@ impl Store {
         .bind(i64::from(job.rate))
         .bind(i64::try_from(job.matched).unwrap_or(i64::MAX))
         .bind(time::to_text(job.begun_at)?)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        self.append_audit(&mut tx, audit).await?;
+        Ok(tx.commit().await?)
     }
 
     pub async fn order_job(&self, campaign: &str, id: &str) -> StoreResult<Option<OrderJob>> {
@@ -178,14 +181,16 @@ impl Store {
         Ok(advanced.rows_affected() > 0)
     }
 
-    /// Nothing is left of it, or somebody stops it; `false` where it had ended.
+    /// Nothing is left of it, or somebody stops it, of which the audit trail tells; `false` where it had ended.
     pub async fn end_order_job(
         &self,
         campaign: &str,
         id: &str,
         now: i64,
         stopped: bool,
+        audit: &[AuditLine<'_>],
     ) -> StoreResult<bool> {
+        let mut tx = self.begin().await?;
         let ended = sqlx::query(
             "UPDATE order_jobs SET ended_at = ?, stopped = ? WHERE campaign_id = ? AND job_id = ? AND ended_at IS NULL",
         )
@@ -193,9 +198,9 @@ impl Store {
         .bind(i64::from(stopped))
         .bind(campaign)
         .bind(id)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(ended.rows_affected() > 0)
+        self.commit_if(tx, ended.rows_affected() > 0, audit).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use sqlx::any::AnyRow;
 
+use crate::audit::AuditLine;
 use crate::store::rows::{int, json, maybe_text, text, to_json};
 use crate::store::{Store, StoreResult, time};
 
@@ -57,7 +58,13 @@ const SELECT: &str =
     "SELECT change_id, campaign_id, body, due_at_ms, actor, note, state, outcome FROM scheduled_changes";
 
 impl Store {
-    pub async fn insert_scheduled(&self, row: &ScheduledRow, now: i64) -> StoreResult<()> {
+    pub async fn insert_scheduled(
+        &self,
+        row: &ScheduledRow,
+        now: i64,
+        audit: &[AuditLine<'_>],
+    ) -> StoreResult<()> {
+        let mut tx = self.begin().await?;
         sqlx::query(
             "INSERT INTO scheduled_changes (change_id, campaign_id, body, due_at_ms, actor, note, state, outcome, \
              created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -71,9 +78,10 @@ impl Store {
         .bind(row.state.as_str())
         .bind(row.outcome.as_deref())
         .bind(time::to_text(now)?)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        self.append_audit(&mut tx, audit).await?;
+        Ok(tx.commit().await?)
     }
 
     /// A campaign's in this state, the first to be made first.
@@ -117,14 +125,16 @@ impl Store {
         rows.iter().map(row).collect()
     }
 
-    /// Brings a change from one state to another; `false` where it is not in the first.
+    /// Brings a change from one state to another, with what the audit trail says of it; `false` where it is not in the first.
     pub async fn move_scheduled(
         &self,
         id: &str,
         from: ScheduledState,
         to: ScheduledState,
         outcome: Option<&str>,
+        audit: &[AuditLine<'_>],
     ) -> StoreResult<bool> {
+        let mut tx = self.begin().await?;
         let moved = sqlx::query(
             "UPDATE scheduled_changes SET state = ?, outcome = ? WHERE change_id = ? AND state = ?",
         )
@@ -132,9 +142,9 @@ impl Store {
         .bind(outcome)
         .bind(id)
         .bind(from.as_str())
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(moved.rows_affected() > 0)
+        self.commit_if(tx, moved.rows_affected() > 0, audit).await
     }
 }
 

@@ -2,7 +2,7 @@
 //! stand in none, and URLs without what may be one.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::{WebhookError, fault};
 use super::message::{self, TEST, events};
@@ -10,7 +10,8 @@ use super::post::Poster;
 use super::sign::new_secret;
 use super::target::Target;
 use super::view::{Created, Rotated, Tried, WebhookView};
-use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState, Disabled, Store, WebhookRow};
+use crate::audit::{AskedBy, AuditLine};
+use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState, Disabled, Sending, Store, WebhookRow};
 use crate::wire::problem::Fault;
 use crate::wire::{self, Moment, echo};
 
@@ -82,7 +83,7 @@ impl Desk {
         }
     }
 
-    pub async fn create(&self, actor: &str, new: NewWebhook) -> Result<Created, WebhookError> {
+    pub async fn create(&self, by: impl Into<AskedBy<'_>>, new: NewWebhook) -> Result<Created, WebhookError> {
         if !self.told {
             let detail = "events.enabled is false: changes of orders are not told, and an endpoint would hear nothing. Switch it \
                           on, on all landers and gateways";
@@ -118,10 +119,10 @@ impl Desk {
             disabled: None,
             failing_since: None,
         };
-        self.store.insert_webhook(&row).await?;
-        let detail =
-            json!({"url": target.shown(), "campaign": row.campaign, "events": row.events, "note": row.note});
-        self.audit(actor, "webhook.create", &row.id, detail).await;
+        let detail = json!({"url": target.shown(), "campaign": row.campaign, "events": row.events});
+        let line = AuditLine::new(now, by, "webhook.create", row.id.as_str(), detail);
+        let line = line.noted(row.note.as_deref());
+        self.store.insert_webhook(&row, &[line]).await?;
         let secret = row.secret.0.clone();
         Ok(Created {
             webhook: WebhookView::of(row, now),
@@ -147,11 +148,12 @@ impl Desk {
 
     pub async fn change(
         &self,
-        actor: &str,
+        by: impl Into<AskedBy<'_>>,
         id: &str,
         change: WebhookChange,
     ) -> Result<WebhookView, WebhookError> {
         let mut row = self.row(id).await?;
+        let from = told(&row);
         let mut faults = Vec::new();
         if change == WebhookChange::default() {
             let hint = "give \"url\", \"events\", \"note\" or \"disabled\"";
@@ -173,42 +175,46 @@ impl Desk {
         if !faults.is_empty() {
             return Err(WebhookError::Invalid(faults));
         }
-        if !self.store.change_webhook(&row).await? {
-            return Err(unknown(id));
+        let now = (self.clock)();
+        let disabled = Disabled { at: now, why: None };
+        let sending = match change.disabled {
+            None => Sending::AsItWas,
+            Some(true) => Sending::Disabled(&disabled),
+            Some(false) => Sending::Enabled,
+        };
+        let mut to = told(&row);
+        if let Some(disabled) = change.disabled {
+            to["disabled"] = disabled.into();
         }
-        if change.disabled == Some(true) {
-            let disabled = Disabled {
-                at: (self.clock)(),
-                why: None,
-            };
-            self.store.disable_webhook(id, &disabled).await?;
-        }
-        if change.disabled == Some(false) && self.store.enable_webhook(id).await? {
+        let line = AuditLine::new(now, by, "webhook.change", id, json!({"from": from, "to": to}));
+        let changed = self.store.change_webhook(&row, sending, &[line]).await?;
+        if changed.ok_or_else(|| unknown(id))?.enabled {
             // What waits for its next attempt need not: somebody has mended something.
             self.send_now(id).await?;
         }
-        let shown = Target::parse(&row.url).map_or_else(|_| String::new(), |target| target.shown());
-        let detail =
-            json!({"url": shown, "events": row.events, "note": row.note, "disabled": change.disabled});
-        self.audit(actor, "webhook.change", id, detail).await;
         self.show(id).await
     }
 
     /// Another secret, which signs from now on.
-    pub async fn rotate(&self, actor: &str, id: &str, rotation: Rotation) -> Result<Rotated, WebhookError> {
+    pub async fn rotate(
+        &self,
+        by: impl Into<AskedBy<'_>>,
+        id: &str,
+        rotation: Rotation,
+    ) -> Result<Rotated, WebhookError> {
         self.row(id).await?;
         let hours = rotation.keep_hours;
         if hours > KEEP_HOURS_MAX {
             let detail = format!("is {hours}; the old secret may sign for at most {KEEP_HOURS_MAX} hours");
             return Err(WebhookError::Invalid(vec![fault("/keep_hours", detail, None)]));
         }
-        let until = (self.clock)() + i64::from(hours) * HOUR_MS;
+        let now = (self.clock)();
+        let until = now + i64::from(hours) * HOUR_MS;
         let secret = new_secret().map_err(WebhookError::Internal)?;
-        if !self.store.rotate_webhook(id, &secret, until).await? {
+        let line = AuditLine::new(now, by, "webhook.rotate", id, json!({"keep_hours": hours}));
+        if !self.store.rotate_webhook(id, &secret, until, &[line]).await? {
             return Err(unknown(id));
         }
-        let detail = json!({"keep_hours": hours});
-        self.audit(actor, "webhook.rotate", id, detail).await;
         Ok(Rotated {
             id: id.to_owned(),
             secret: secret.0,
@@ -216,20 +222,14 @@ impl Desk {
         })
     }
 
-    pub async fn remove(&self, actor: &str, id: &str) -> Result<(), WebhookError> {
+    pub async fn remove(&self, by: impl Into<AskedBy<'_>>, id: &str) -> Result<(), WebhookError> {
         let row = self.row(id).await?;
-        if !self.store.remove_webhook(id).await? {
-            return Err(unknown(id));
+        let detail = json!({"from": told(&row)});
+        let line = AuditLine::new((self.clock)(), by, "webhook.remove", id, detail);
+        match self.store.remove_webhook(id, &[line]).await? {
+            true => Ok(()),
+            false => Err(unknown(id)),
         }
-        let shown = Target::parse(&row.url).map_or_else(|_| String::new(), |target| target.shown());
-        self.audit(
-            actor,
-            "webhook.remove",
-            id,
-            json!({"url": shown, "note": row.note}),
-        )
-        .await;
-        Ok(())
     }
 
     /// A page of the log, the one written down last first.
@@ -245,19 +245,14 @@ impl Desk {
     }
 
     /// Sends a message of no meaning now, also to an endpoint that is disabled, and says what came of it.
-    pub async fn test(&self, actor: &str, id: &str) -> Result<Tried, WebhookError> {
+    pub async fn test(&self, by: impl Into<AskedBy<'_>>, id: &str) -> Result<Tried, WebhookError> {
         let row = self.row(id).await?;
         let now = (self.clock)();
         let message = format!("test.{}", uuid::Uuid::now_v7().simple());
         let body = message::body(TEST, now, &json!({"webhook": id}));
+        let line = AuditLine::new(now, by, "webhook.test", id, json!({"message": message}));
+        self.store.audit(&[line]).await?;
         let posted = self.poster.post(&row, &message, &body, now).await;
-        self.audit(
-            actor,
-            "webhook.test",
-            id,
-            json!({"status": posted.attempted.status}),
-        )
-        .await;
         Ok(Tried {
             delivered: posted.is_delivered(),
             message,
@@ -281,14 +276,12 @@ impl Desk {
             }
         }
     }
+}
 
-    /// What was done is done, whatever becomes of its line.
-    pub(super) async fn audit(&self, actor: &str, action: &str, id: &str, detail: serde_json::Value) {
-        let noted = self.store.audit((self.clock)(), actor, action, id, &detail).await;
-        if let Err(error) = noted {
-            tracing::warn!(actor, action, webhook = id, %error, "the audit trail lacks a line");
-        }
-    }
+/// How an endpoint stands in the audit trail: its URL without what may be a secret.
+fn told(row: &WebhookRow) -> Value {
+    let shown = Target::parse(&row.url).map_or_else(|_| String::new(), |target| target.shown());
+    json!({"url": shown, "events": row.events, "note": row.note, "disabled": row.disabled.is_some()})
 }
 
 fn unknown(id: &str) -> WebhookError {

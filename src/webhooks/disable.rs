@@ -5,10 +5,8 @@ use serde_json::json;
 use super::message::{self, DISABLED};
 use super::metrics::Metrics;
 use super::target::Target;
+use crate::audit::{AuditLine, OWN};
 use crate::store::{DeliveryOf, Disabled, NewDelivery, Store, StoreResult, WebhookRow};
-
-/// Who does it.
-const ACTOR: &str = "rushgate";
 
 /// Disables an endpoint; what is due waits.
 pub(super) async fn disable(
@@ -34,20 +32,19 @@ pub(super) async fn disable(
         body: body.clone(),
     });
     store.queue_deliveries(told.collect(), disabled.at).await?;
-    if !store.disable_webhook(&hook.id, &disabled).await? {
+    let why = disabled.why.as_deref().unwrap_or_default();
+    let target = Target::parse(&hook.url).map_or_else(|_| String::new(), |target| target.shown());
+    let detail = json!({"url": target, "why": why, "from": "enabled", "to": "disabled"});
+    let line = AuditLine::new(disabled.at, OWN, "webhook.disable", hook.id.as_str(), detail);
+    if !store.disable_webhook(&hook.id, &disabled, &[line]).await? {
         return Ok(());
     }
     metrics.disabled.inc();
-    let why = disabled.why.as_deref().unwrap_or_default();
-    let target = Target::parse(&hook.url).map_or_else(|_| String::new(), |target| target.shown());
     tracing::warn!(
         webhook = hook.id,
         target,
         why,
         "a webhook is disabled; enable it when its endpoint answers again"
     );
-    let detail = json!({"url": target, "why": why, "note": hook.note});
-    store
-        .audit(disabled.at, ACTOR, "webhook.disable", &hook.id, &detail)
-        .await
+    Ok(())
 }

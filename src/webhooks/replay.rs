@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::desk::Desk;
 use super::error::{WebhookError, fault};
+use crate::audit::{AskedBy, AuditLine};
 use crate::order::OrderId;
 use crate::store::{DeliveryRange, DeliveryState};
 use crate::wire::problem::Fault;
@@ -76,25 +77,29 @@ impl Replay {
 
 impl Desk {
     /// Has deliveries sent again from now on, as if they had never been tried. Of an order still one after the other.
-    pub async fn replay(&self, actor: &str, id: &str, asked: Replay) -> Result<Replayed, WebhookError> {
+    pub async fn replay(
+        &self,
+        by: impl Into<AskedBy<'_>>,
+        id: &str,
+        asked: Replay,
+    ) -> Result<Replayed, WebhookError> {
         self.row(id).await?;
-        let replayed = match asked.which().map_err(WebhookError::Invalid)? {
-            Which::Range(range) => self.replay_range(id, range).await?,
-            Which::Order(order) => Replayed {
-                replayed: self
-                    .store
-                    .replay_order(id, &order.to_string(), (self.clock)())
-                    .await?,
-                more_from: None,
-            },
-        };
+        let which = asked.which().map_err(WebhookError::Invalid)?;
         let moment = |moment: Option<jiff::Timestamp>| moment.map(|moment| moment.to_string());
         let detail = json!({
             "order": asked.order, "state": asked.state, "from": moment(asked.from), "to": moment(asked.to),
-            "replayed": replayed.replayed,
         });
-        self.audit(actor, "webhook.replay", id, detail).await;
-        Ok(replayed)
+        let now = (self.clock)();
+        // Before anything is sent: it is many transactions.
+        let line = AuditLine::new(now, by, "webhook.replay", id, detail);
+        self.store.audit(&[line]).await?;
+        match which {
+            Which::Range(range) => self.replay_range(id, range).await,
+            Which::Order(order) => Ok(Replayed {
+                replayed: self.store.replay_order(id, &order.to_string(), now).await?,
+                more_from: None,
+            }),
+        }
     }
 
     /// What waits for another attempt is tried now.

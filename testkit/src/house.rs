@@ -18,7 +18,7 @@ pub const RANKS: &[Rank] = &[
         name: "core",
         steps: &[
             &["failpoint", "metrics", "pem", "seal", "seldom", "wire"],
-            &["campaign"],
+            &["audit", "campaign"],
             &["order", "rejection"],
             &["audience"],
             &["plan"],

@@ -2,6 +2,7 @@
 
 use rushgate::lifecycle::{Expiry, Metrics};
 use rushgate::order::{Hold, Holds, OnExpiry, OrderEvent, OrderState, OrderTerms, Release};
+use rushgate::store::CampaignEdit;
 use rushgate::store::Store;
 use testkit::database::{Database, NOW, TOPIC, order, sale, slice};
 use testkit::on_both;
@@ -36,7 +37,11 @@ async fn with_hold(store: &Store, releases: &[(&str, Release)]) {
             .collect(),
         ..OrderTerms::default()
     };
-    store.set_order_terms("spring", &terms).await.expect("set");
+    let edit = CampaignEdit {
+        terms: Some(terms),
+        ..CampaignEdit::default()
+    };
+    store.edit_campaign("spring", &edit, &[]).await.expect("set");
 }
 
 async fn land(store: &Store, users: std::ops::Range<usize>) {

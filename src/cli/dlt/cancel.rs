@@ -6,6 +6,7 @@ use anyhow::bail;
 
 use super::select::{Letters, PAGE};
 use super::{Desk, Replay, asked_for};
+use crate::audit::AskedBy;
 use crate::store::DeadLetter;
 
 const NOTHING: &str = "no replay is asked for of a letter that matches; `rushgate dlt list` shows when a letter is to be replayed";
@@ -33,7 +34,8 @@ pub(super) async fn run(desk: &Desk, args: &Replay, out: &mut dyn Write) -> anyh
         if let Some(Err(why)) = page.iter().map(is_scheduled).find(Result::is_err) {
             bail!(why);
         }
-        for done in desk.store.cancel_replays((desk.clock)(), &actor, &page).await? {
+        let (now, by) = ((desk.clock)(), AskedBy::here(&actor));
+        for done in desk.store.cancel_replays(now, by, &page).await? {
             match done {
                 true => cancelled += 1,
                 false => too_late += 1,

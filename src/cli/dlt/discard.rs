@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::select::{Letters, PAGE};
 use super::{Desk, Discard, asked_for};
+use crate::audit::AskedBy;
 use crate::record::LetterId;
 use crate::store::{Discarded, Stage};
 
@@ -57,7 +58,8 @@ pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> any
                 break 'pages;
             }
             let (store, now) = (&desk.store, (desk.clock)());
-            let discarded = store.discard_dead_letter(now, &actor, letter, &detail, args.without_row);
+            let discarded =
+                store.discard_dead_letter(now, AskedBy::here(&actor), letter, &detail, args.without_row);
             match discarded.await {
                 Ok(discarded) => done.add(&letter.origin, discarded, args.without_row),
                 Err(error) => {

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::settings::{Operator, Settings};
+use crate::audit::{AskedBy, AuditLine};
 use crate::bus::Producer;
 use crate::letters::{Item, Replayer, Route};
 use crate::store::{LetterFilter, Stage, Store};
@@ -116,7 +117,7 @@ impl Desk {
             producer: self.producer.clone(),
             targets: self.targets.clone(),
             group: self.group.clone(),
-            actor: self.actor(actor),
+            actor: AskedBy::here(&self.actor(actor)).into(),
             action,
             rate: pace.rate,
             max_replays: pace.max_replays,
@@ -257,8 +258,10 @@ async fn tell_others(desk: &Desk, which: &Selection, now: i64) -> anyhow::Result
 }
 
 async fn export(desk: &Desk, args: &Export, out: &mut dyn Write) -> anyhow::Result<()> {
-    let mut letters = Letters::find(&desk.store, &args.which, (desk.clock)()).await?;
+    let now = (desk.clock)();
+    let mut letters = Letters::find(&desk.store, &args.which, now).await?;
     let mut file = args.out.as_deref().map(create).transpose()?;
+    note_export(desk, args, now).await?;
     let mut written = 0_u64;
     loop {
         let page = letters.next(PAGE).await?;
@@ -279,18 +282,24 @@ async fn export(desk: &Desk, args: &Export, out: &mut dyn Write) -> anyhow::Resu
     if written == 0 {
         bail!("no dead letter matches; `rushgate dlt list` shows what there is");
     }
-    // The lines hold what buyers ordered: who took them is worth knowing.
-    let target = args
-        .out
-        .as_deref()
-        .map_or("stdout".to_owned(), |path| path.display().to_string());
-    let actor = desk.actor(args.by.actor.as_ref());
-    let detail = json!({"letters": written});
-    desk.store
-        .audit((desk.clock)(), &actor, "dlt.export", &target, &detail)
-        .await?;
     eprintln!("{written} exported");
     Ok(())
+}
+
+/// Before a line is written: they hold what buyers ordered, and who took them is worth knowing.
+async fn note_export(desk: &Desk, args: &Export, now: i64) -> anyhow::Result<()> {
+    let which = &args.which;
+    let letters = match which.ids.len() {
+        0 => desk.count(&which.filter(now)).await?,
+        ids => ids as u64,
+    };
+    let letters = letters.min(which.limit.unwrap_or(u64::MAX));
+    let target = args.out.as_deref();
+    let target = target.map_or("stdout".to_owned(), |path| path.display().to_string());
+    let actor = desk.actor(args.by.actor.as_ref());
+    let detail = json!({ "letters": letters });
+    let line = AuditLine::new(now, AskedBy::here(&actor), "dlt.export", target, detail);
+    Ok(desk.store.audit(&[line]).await?)
 }
 
 fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {

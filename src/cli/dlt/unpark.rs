@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::select::{Letters, PAGE};
 use super::{Desk, Selection, Unpark, asked_for};
+use crate::audit::AskedBy;
 use crate::store::{Count, DeadLetter, LetterMove, Stage};
 
 pub(super) async fn run(desk: &Desk, args: &Unpark, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -35,7 +36,7 @@ pub(super) async fn run(desk: &Desk, args: &Unpark, out: &mut dyn Write) -> anyh
         let moves: Vec<LetterMove<'_>> = page.iter().map(unpark).collect();
         let moved = desk
             .store
-            .move_dead_letters((desk.clock)(), &actor, "dlt.unpark", &moves)
+            .move_dead_letters((desk.clock)(), AskedBy::here(&actor), "dlt.unpark", &moves)
             .await?;
         unparked += moved.iter().filter(|moved| **moved).count() as u64;
     }

@@ -13,6 +13,7 @@ use crate::audience::{
     AUDIENCE_BUCKET_MEMBERS, AUDIENCE_BUCKET_MEMBERS_MAX, AUDIENCE_BUCKETS_MAX, AUDIENCE_MEMBERS_MAX,
     AddressRange, AudienceError, ListKind, pack, unpack,
 };
+use crate::audit::{Asker, AuditLine};
 use crate::campaign::bucket_of;
 use crate::store::{AudienceRow, ChangedAudience};
 
@@ -29,6 +30,19 @@ const TRIES: u32 = 8;
 pub(super) struct Wanted {
     pub(super) member: String,
     pub(super) listed: bool,
+    pub(super) by: Asker,
+}
+
+impl Wanted {
+    /// What the audit trail says of it, which gets the version.
+    fn line(&self, id: &str, at: i64) -> AuditLine<'_> {
+        let action = match self.listed {
+            true => "audience.member.put",
+            false => "audience.member.delete",
+        };
+        let detail = serde_json::json!({"member": self.member});
+        AuditLine::new(at, self.by.by(), action, id, detail)
+    }
 }
 
 /// The newest version, after as many changes.
@@ -62,7 +76,7 @@ impl Control {
             draft.apply(wanted);
             let stored = match draft.before == draft.after {
                 true => Some(draft.row.clone()),
-                false => self.store_version(&draft).await?,
+                false => self.store_version(&draft, wanted).await?,
             };
             if let Some(row) = stored {
                 let outcomes = draft.outcomes;
@@ -106,7 +120,11 @@ impl Control {
     }
 
     /// `None` where another version came in between.
-    async fn store_version(&self, draft: &Draft) -> Result<Option<AudienceRow>, ControlError> {
+    async fn store_version(
+        &self,
+        draft: &Draft,
+        wanted: &[Wanted],
+    ) -> Result<Option<AudienceRow>, ControlError> {
         let row = &draft.row;
         let known = self.store.audience_partitions(&row.id, row.version).await?;
         let known = known.and_then(Digests::from_bytes);
@@ -117,7 +135,7 @@ impl Control {
         }
         let Some(mut partitions) = known.filter(|_| changed.len() <= CHANGED_MAX && !draft.is_crowded())
         else {
-            return self.store_whole(draft).await;
+            return self.store_whole(draft, wanted).await;
         };
         for partition in draft.partitions() {
             let members = self.partition(draft, partition).await?;
@@ -136,7 +154,8 @@ impl Control {
                 .collect(),
             kind: draft.kind.clone(),
         };
-        Ok(self.store.change_audience(&new).await?)
+        let lines = draft.lines(wanted, new.uploaded_at);
+        Ok(self.store.change_audience(&new, lines).await?)
     }
 
     /// The members of a partition after the changes, of which other buckets have some, too.
@@ -160,7 +179,11 @@ impl Control {
     }
 
     /// All buckets anew, as if the members had been uploaded.
-    async fn store_whole(&self, draft: &Draft) -> Result<Option<AudienceRow>, ControlError> {
+    async fn store_whole(
+        &self,
+        draft: &Draft,
+        wanted: &[Wanted],
+    ) -> Result<Option<AudienceRow>, ControlError> {
         let row = &draft.row;
         let mut spool = Spool::default();
         let mut pages = pages(&self.store, row);
@@ -187,7 +210,11 @@ impl Control {
         let new = self.new_audience(row.id.clone(), kind?, summary?, Some(row.version));
         let (stored, row) = self
             .store
-            .insert_audience(&new, filled(spool, new.buckets))
+            .insert_audience(
+                &new,
+                filled(spool, new.buckets),
+                draft.lines(wanted, new.uploaded_at),
+            )
             .await?;
         // The newest version may be another one, of other members.
         Ok((stored || row.digest == new.digest).then_some(row))
@@ -242,6 +269,13 @@ impl Draft {
         members.insert(member.as_bytes().to_vec());
         self.members += 1;
         Ok(true)
+    }
+
+    /// What the audit trail says of those that were changes.
+    fn lines<'a>(&self, wanted: &'a [Wanted], at: i64) -> Vec<AuditLine<'a>> {
+        let each = wanted.iter().zip(&self.outcomes);
+        let made = each.filter(|(_, outcome)| matches!(outcome, Ok(true)));
+        made.map(|(wanted, _)| wanted.line(&self.row.id, at)).collect()
     }
 
     /// The buckets that differ.

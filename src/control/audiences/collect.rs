@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::change::Wanted;
 use super::{Asked, Control, ControlError, Repinned, check_known, invalid, unknown};
 use crate::audience::{ListKind, check_member, is_range};
+use crate::audit::AskedBy;
 use crate::store::AudienceRow;
 use crate::wire::echo;
 
@@ -97,7 +98,12 @@ impl Queue {
 impl Control {
     /// Puts a member on a list, or takes it off: a new version, unless the newest one is so already. The campaigns in
     /// `activate` go by it when this answers.
-    pub async fn change_member(&self, actor: &str, change: MemberChange) -> Result<Changed, ControlError> {
+    pub async fn change_member(
+        &self,
+        by: impl Into<AskedBy<'_>>,
+        change: MemberChange,
+    ) -> Result<Changed, ControlError> {
+        let by = by.into();
         let MemberChange {
             id,
             member,
@@ -120,17 +126,13 @@ impl Control {
             )));
         }
         self.can_repin(&id, &activate).await?;
-        let wanted = Wanted { member, listed };
+        let wanted = Wanted {
+            member,
+            listed,
+            by: by.into(),
+        };
         let (new, row) = self.collected(&id, &wanted).await?;
-        if new {
-            let action = match listed {
-                true => "audience.member.put",
-                false => "audience.member.delete",
-            };
-            let detail = serde_json::json!({"version": row.version, "member": wanted.member});
-            self.audit(actor, action, &id, detail).await;
-        }
-        let activated = self.repin_all(actor, &row, &activate).await?;
+        let activated = self.repin_all(by, &row, &activate).await?;
         let asked = self.asked_of(&row, &wanted.member).await?;
         Ok(Changed {
             new,

@@ -18,11 +18,13 @@ mod spool;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::{Control, ControlError, Problem};
 use crate::audience::{AUDIENCE_BYTES_MAX, AudienceError, ListKind, TableRead};
+use crate::audit::{AskedBy, AuditLine};
 use crate::campaign::check_id;
 use crate::store::{AudienceRow, NewAudience};
 pub(super) use collect::Collector;
@@ -73,14 +75,15 @@ impl Control {
     /// go by it when this answers; no other one changes: a revision pins the version that is newest when it is made.
     pub async fn upload_audience(
         &self,
-        actor: &str,
+        by: impl Into<AskedBy<'_>>,
         upload: AudienceUpload,
     ) -> Result<Uploaded, ControlError> {
+        let by = by.into();
         let activate = upload.activate.clone();
         check_id(&upload.id).map_err(|error| invalid(format!("the list id {error}")))?;
         self.can_repin(&upload.id, &activate).await?;
-        let (new, row, table) = self.store_upload(actor, upload).await?;
-        let activated = self.repin_all(actor, &row, &activate).await?;
+        let (new, row, table) = self.store_upload(by, upload).await?;
+        let activated = self.repin_all(by, &row, &activate).await?;
         Ok(Uploaded {
             new,
             behind: self.behind(&row),
@@ -94,7 +97,7 @@ impl Control {
     /// `false` where the newest version, which is the row then, has the same members.
     async fn store_upload(
         &self,
-        actor: &str,
+        by: AskedBy<'_>,
         upload: AudienceUpload,
     ) -> Result<(bool, AudienceRow, Option<TableRead>), ControlError> {
         let AudienceUpload {
@@ -119,21 +122,21 @@ impl Control {
         } = collect(gzip, reading, body).await?;
         self.can_match(&id, &kind, &activate).await?;
         let new = self.new_audience(id, kind, summary, None);
-        if let Some(row) = self.store.newest_audience(&new.id).await?
+        let newest = self.store.newest_audience(&new.id).await?;
+        if let Some(row) = &newest
             && row.digest == new.digest
             && row.kind.name() == new.kind.name()
         {
-            return Ok((false, row, table));
+            return Ok((false, row.clone(), table));
         }
+        let from =
+            newest.map(|row| json!({"version": row.version, "members": row.members, "digest": row.digest}));
+        let detail = json!({"members": new.members, "digest": new.digest, "from": from});
+        let line = AuditLine::new(new.uploaded_at, by, "audience.upload", new.id.as_str(), detail);
         let (new, row) = self
             .store
-            .insert_audience(&new, filled(spool, new.buckets))
+            .insert_audience(&new, filled(spool, new.buckets), vec![line])
             .await?;
-        if new {
-            let detail =
-                serde_json::json!({"version": row.version, "members": row.members, "digest": row.digest});
-            self.audit(actor, "audience.upload", &row.id, detail).await;
-        }
         Ok((new, row, table))
     }
 
@@ -196,15 +199,20 @@ impl Control {
     }
 
     /// Removes a version that is not the newest and that no revision pins.
-    pub async fn delete_audience(&self, actor: &str, id: &str, version: u32) -> Result<(), ControlError> {
+    pub async fn delete_audience(
+        &self,
+        by: impl Into<AskedBy<'_>>,
+        id: &str,
+        version: u32,
+    ) -> Result<(), ControlError> {
         check_known(id)?;
-        if !self.store.delete_audience(id, version).await? {
+        let detail = json!({"version": version});
+        let line = AuditLine::new((self.clock)(), by, "audience.delete", id, detail);
+        if !self.store.delete_audience(id, version, &[line]).await? {
             return Err(ControlError::Unknown(format!(
                 "the list {id:?} has no version {version}"
             )));
         }
-        let detail = serde_json::json!({"version": version});
-        self.audit(actor, "audience.delete", id, detail).await;
         Ok(())
     }
 }

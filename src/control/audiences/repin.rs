@@ -1,11 +1,12 @@
 //! A campaign that is to go by a list's newest version: a revision like the active one, but for that list, and its
 //! activation.
 
-use super::super::activate::others_activate;
+use super::super::activate::{Beside, others_activate};
 use super::super::operations::{ACTIVATE, Operation};
 use super::super::revise::like;
 use super::{Control, ControlError};
 use crate::audience::ListKind;
+use crate::audit::AskedBy;
 use crate::plan::fold::list_of;
 use crate::revision::Revision;
 use crate::store::AudienceRow;
@@ -75,23 +76,28 @@ impl Control {
     /// Has each of these campaigns go by this version.
     pub(super) async fn repin_all(
         &self,
-        actor: &str,
+        by: AskedBy<'_>,
         row: &AudienceRow,
         campaigns: &[String],
     ) -> Result<Vec<Repinned>, ControlError> {
         let mut repinned = Vec::with_capacity(campaigns.len());
         for campaign in campaigns {
-            repinned.push(self.repin(actor, row, campaign).await?);
+            repinned.push(self.repin(by, row, campaign).await?);
         }
         Ok(repinned)
     }
 
     /// Has a campaign go by this version, or a later one where there is one. Rules, schedule and other lists stay as
     /// they are.
-    async fn repin(&self, actor: &str, row: &AudienceRow, campaign: &str) -> Result<Repinned, ControlError> {
+    async fn repin(
+        &self,
+        by: AskedBy<'_>,
+        row: &AudienceRow,
+        campaign: &str,
+    ) -> Result<Repinned, ControlError> {
         // Changes that one version holds make one revision.
         let _turn = self.repinning.lock().await;
-        let repinned = self.repin_now(actor, row, campaign).await;
+        let repinned = self.repin_now(by, row, campaign).await;
         repinned.map_err(|error| {
             let stored = format!(
                 "version {} of the list {:?} is stored, and the campaign {campaign:?} does not go by it yet",
@@ -103,12 +109,12 @@ impl Control {
 
     async fn repin_now(
         &self,
-        actor: &str,
+        by: AskedBy<'_>,
         row: &AudienceRow,
         campaign: &str,
     ) -> Result<Repinned, ControlError> {
         for _ in 0..REPIN_TRIES {
-            if let Some(repinned) = self.repin_once(actor, row, campaign).await? {
+            if let Some(repinned) = self.repin_once(by, row, campaign).await? {
                 return Ok(repinned);
             }
         }
@@ -118,7 +124,7 @@ impl Control {
     /// `None` where another revision than the one that was copied was in force by the time.
     async fn repin_once(
         &self,
-        actor: &str,
+        by: AskedBy<'_>,
         row: &AudienceRow,
         campaign: &str,
     ) -> Result<Option<Repinned>, ControlError> {
@@ -134,12 +140,12 @@ impl Control {
         let mut like = like(active)?;
         like.lists.retain(|key, _| list_of(key).0 != row.id);
         let answer = self
-            .create_revision_keeping(actor, campaign, like.new, like.lists, false)
+            .create_revision_keeping(by, campaign, like.new, like.lists, false)
             .await?;
         let revision = answer.stored()?;
-        let operation = Operation::by(actor, campaign, ACTIVATE);
+        let operation = Operation::by(by, campaign, ACTIVATE);
         let activated = self
-            .activate_instead_of(Some(expected), operation, revision, &[])
+            .activate_instead_of(Some(expected), operation, revision, &[], &Beside::default())
             .await
             .map_err(|error| to_accept(error, revision))?;
         Ok(activated.map(|activated| Repinned {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Control, ControlError, EXPORT, check_user};
 use crate::attempts::DecidedAttempt;
+use crate::audit::{AskedBy, AuditLine};
 use crate::order::{LandedOrder, OrderId, array};
 use crate::record::LetterId;
 use crate::store::{
@@ -47,15 +48,20 @@ struct Export {
 
 impl Control {
     /// Hands out all there is of a buyer. Who asks is written down, not whose data it is.
-    pub async fn export_buyer(&self, actor: &str, user: &str) -> Result<BuyerLines, ControlError> {
+    pub async fn export_buyer(
+        &self,
+        by: impl Into<AskedBy<'_>>,
+        user: &str,
+    ) -> Result<BuyerLines, ControlError> {
         check_user(user)?;
+        let line = AuditLine::new((self.clock)(), by, EXPORT, "buyer", json!({}));
+        self.store.audit(&[line]).await?;
         let export = Export {
             store: self.store.clone(),
             user: user.to_owned(),
             seen: HashSet::new(),
             counts: BTreeMap::new(),
         };
-        self.audit(actor, EXPORT, "buyer", json!({})).await;
         let lines = stream::try_unfold(
             (export, Some(Next::Orders(None))),
             |(mut export, next)| async move {

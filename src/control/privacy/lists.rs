@@ -31,7 +31,7 @@ impl Control {
                 strict: false,
                 activate: Vec::new(),
             };
-            self.change_member(&erasure.actor, change).await?;
+            self.change_member(erasure.actor.as_str(), change).await?;
             changed += 1;
         }
         self.store.note_off_lists(erasure, (self.clock)()).await?;

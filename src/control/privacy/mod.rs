@@ -18,7 +18,7 @@ use super::{Control, ControlError, audiences, operations};
 use crate::wire::check_text;
 
 /// Of the audit trail.
-pub const ERASE: &str = "buyer.erase";
+pub use crate::store::ERASE;
 pub const EXPORT: &str = "buyer.export";
 
 /// Whether a text can be a buyer's id.

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::operations::{Answered, Operation, check_note};
 use super::view::ErasureView;
-use super::{Control, ControlError, ERASE, answered, check_user};
+use super::{Control, ControlError, answered, check_user};
 use crate::failpoint::{self, Point};
 use crate::store::{BegunErasure, NewErasure};
-use crate::wire::{Moment, echo};
+use crate::wire::echo;
 
 /// What the answer begins with where an erasure was asked for before and is open.
 const MOVED_ON: &str = "An erasure of this buyer is open already; it covers all up to now.";
@@ -43,7 +43,7 @@ impl Control {
             user,
             key: operation.key.ok_or(ControlError::KeyMissing)?,
             lists: body.lists,
-            actor: operation.actor,
+            by: operation.by,
             note: operation.note,
         };
         let (row, is_replay, is_open) = match self.store.begin_erasure(new, (self.clock)()).await? {
@@ -54,9 +54,6 @@ impl Control {
         };
         if !is_replay {
             failpoint::hit(Point::P1);
-            let detail = serde_json::json!({"lists": body.lists, "note": operation.note, "open": is_open,
-                "until": Moment(row.asked_at)});
-            self.audit(operation.actor, ERASE, &row.id, detail).await;
         }
         let mut view = self.erasure_view(user, row).await?;
         if is_open && !is_replay {

@@ -222,7 +222,7 @@ impl Control {
 
     /// Erases the last traces, and what names the buyer in the request itself.
     async fn end_erasing(&self, erasure: &ErasureRow, user: &str, now: i64) -> Result<(), ControlError> {
-        let (lines, jobs) = self.store.erase_traces(erasure).await?;
+        let (lines, jobs) = self.store.erase_traces(erasure, now).await?;
         self.erased(erasure, "audit", lines).await?;
         self.erased(erasure, "jobs", jobs).await?;
         // A job that goes on needs its filter.

@@ -41,16 +41,18 @@ impl Control {
             actor: operation.actor,
             note: operation.note,
         };
+        let now = (self.clock)();
+        let before = sku.stock - units;
         let commit = Commit {
             seen: row.activation.epoch,
             revision: prepared.revision()?,
             audit: audit(
-                (operation.actor, operation.kind),
-                operation.note,
-                serde_json::json!({ "sku": sku.id, "kind": kind.as_str() }),
+                operation,
+                now,
+                serde_json::json!({"sku": sku.id, "kind": kind.as_str(), "from": before, "to": sku.stock}),
                 &asked.wanted.accept,
             ),
-            now: (self.clock)(),
+            now,
         };
         if self
             .store

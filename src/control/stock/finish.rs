@@ -63,7 +63,7 @@ impl Control {
     pub(super) async fn finish(&self, change: StockChange) -> Result<(), ControlError> {
         match change.kind {
             _ if change.is_done => Ok(()),
-            StockChangeKind::Remove => self.finish_removal(change).await.map(drop),
+            StockChangeKind::Remove => self.finish_removal(change, None).await.map(drop),
             StockChangeKind::Add | StockChangeKind::Sku => {
                 let finished = self.finish_committed(&change).await;
                 finished.map_err(|error| half_done(&change, error))

@@ -1,16 +1,19 @@
 //! The active revision once more, compiled for another stock.
 
+use serde_json::{Value, json};
+
 use super::super::audiences::FoldedCopy;
 use super::super::compile::{Compared, Draft, RuleSpecs, check_accepted};
-use super::super::operations::ACTIVATE;
+use super::super::operations::{ACTIVATE, Operation};
 use super::super::problem::Problem;
 use super::super::revise::like;
 use super::{Control, ControlError, StockChanged, follow};
+use crate::audit::AuditLine;
 use crate::campaign::{Campaign, Sku};
 use crate::order::shown_sku;
 use crate::revision::Revision;
 use crate::ruleset::Compiled;
-use crate::store::{AuditLine, CampaignRow};
+use crate::store::CampaignRow;
 use crate::wasm::Diagnostic;
 
 /// What a change puts in force, and what there is to say of it.
@@ -122,24 +125,16 @@ impl Control {
 
 /// Lines of the audit trail: of the change, and of its activation.
 pub(super) fn audit<'a>(
-    (actor, action): (&'a str, &'a str),
-    note: Option<&str>,
-    detail: serde_json::Value,
+    operation: Operation<'a>,
+    at: i64,
+    detail: Value,
     accept: &[String],
 ) -> Vec<AuditLine<'a>> {
-    let noted = |mut detail: serde_json::Value| {
-        if let Some(note) = note {
-            detail["note"] = note.into();
-        }
-        detail
-    };
-    let activation = serde_json::json!({ "accept": accept });
-    let line = |action, detail| AuditLine {
-        actor,
-        action,
-        detail: noted(detail),
-    };
-    vec![line(action, detail), line(ACTIVATE, activation)]
+    let activation = operation.of_kind(ACTIVATE);
+    vec![
+        operation.line(at, detail),
+        activation.line(at, json!({ "accept": accept })),
+    ]
 }
 
 /// That a revision was made for another stock than its campaign has by now; `None` where that is the same to it.

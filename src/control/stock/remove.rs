@@ -2,7 +2,8 @@
 
 use super::prepare::{Prepared, audit};
 use super::shard::Asked as Shard;
-use super::{Asked, Control, ControlError, STOCK_CHANGE, StockChanged, TRIES, half_done};
+use super::{Asked, Control, ControlError, Operation, STOCK_CHANGE, StockChanged, TRIES, half_done};
+use crate::audit::AskedBy;
 use crate::campaign::Sku;
 use crate::failpoint::{self, Point};
 use crate::order::shown_sku;
@@ -46,7 +47,7 @@ impl Control {
         }
         failpoint::hit(Point::S2);
         let change = self.begun(asked.id).await?;
-        let prepared = self.finish_removal(change).await?;
+        let prepared = self.finish_removal(change, Some(operation.by)).await?;
         let change = self.begun(asked.id).await?;
         self.answer(row, &change, prepared.unwrap_or_default())
             .await
@@ -58,8 +59,13 @@ impl Control {
         change.ok_or_else(|| ControlError::Internal("a change that was begun is gone".to_owned()))
     }
 
-    /// Does what is left to do of a removal. Answers what was put in force with it, where that was done here.
-    pub(super) async fn finish_removal(&self, change: StockChange) -> Result<Option<Prepared>, ControlError> {
+    /// Does what is left to do of a removal; `by`: who asks for it just now. Answers what was put in force with it, where that was done
+    /// here.
+    pub(super) async fn finish_removal(
+        &self,
+        change: StockChange,
+        by: Option<AskedBy<'_>>,
+    ) -> Result<Option<Prepared>, ControlError> {
         let (campaign, operation) = (change.campaign.clone(), change.operation.clone());
         let mut change = change;
         let mut prepared = None;
@@ -73,7 +79,7 @@ impl Control {
                 return Ok(prepared);
             }
             prepared = self
-                .commit_removal(&change)
+                .commit_removal(&change, by)
                 .await
                 .map_err(|error| half_done(&change, error))?;
             change = self.begun(&operation).await?;
@@ -89,7 +95,11 @@ impl Control {
     }
 
     /// Takes the units, and lowers the total. `None` where somebody else was faster, or nothing was to be taken.
-    async fn commit_removal(&self, change: &StockChange) -> Result<Option<Prepared>, ControlError> {
+    async fn commit_removal(
+        &self,
+        change: &StockChange,
+        by: Option<AskedBy<'_>>,
+    ) -> Result<Option<Prepared>, ControlError> {
         let row = self.row(&change.campaign).await?;
         let taken = match change.units {
             // A rebuild has decided it.
@@ -104,8 +114,10 @@ impl Control {
         failpoint::hit(Point::S3);
         let detail =
             serde_json::json!({ "sku": change.sku, "kind": change.kind.as_str(), "asked": change.asked });
-        let mut lines = audit((&change.actor, STOCK_CHANGE), change.note.as_deref(), detail, &[]);
+        let by = by.unwrap_or(change.actor.as_str().into());
+        let operation = Operation::by(by, &change.campaign, STOCK_CHANGE).asked(None, change.note.as_deref());
         let now = (self.clock)();
+        let mut lines = audit(operation, now, detail, &[]);
         if taken == 0 {
             lines.truncate(1);
             self.store.drop_removal(change, lines, now).await?;

@@ -12,6 +12,7 @@ use super::super::Reconcile;
 use super::difference::Mend;
 use super::shard::Desk;
 use super::{CompareError, Difference, Kind, LostOrders, Place, RepairOutcome};
+use crate::audit::{AskedBy, AuditLine};
 use crate::bus::{BusError, Outbound};
 use crate::lua::record::Record;
 use crate::lua::{calls, fixed};
@@ -123,21 +124,26 @@ impl Desk<'_> {
     }
 
     /// Takes an entry away once all of its orders are in the database; says whether they are.
-    async fn remove_entry(&self, entry: &str, orders: &[OrderId], actor: &str) -> Result<bool, CompareError> {
+    async fn remove_entry(
+        &self,
+        entry: &str,
+        orders: &[OrderId],
+        by: AskedBy<'_>,
+    ) -> Result<bool, CompareError> {
         self.landed().await?;
         if self.count_landed(orders).await? < orders.len() {
             return Ok(false);
         }
+        let detail = json!({"entry": entry, "orders": orders});
+        let line = self.line_of(by, ENTRY_REMOVED, detail);
+        self.reconcile.store.audit(&[line]).await?;
         let args = calls::settle_args(&[(entry.to_owned(), orders.len())]);
         self.run(&fixed::SETTLE, args).await?;
-        let detail = json!({"entry": entry, "orders": orders});
-        self.audit(actor, ENTRY_REMOVED, &detail).await?;
         Ok(true)
     }
 
-    async fn audit(&self, actor: &str, action: &str, detail: &serde_json::Value) -> Result<(), CompareError> {
-        let (store, now) = (&self.reconcile.store, (self.reconcile.clock)());
-        Ok(store.audit(now, actor, action, self.campaign(), detail).await?)
+    fn line_of<'a>(&self, by: AskedBy<'a>, action: &'a str, detail: serde_json::Value) -> AuditLine<'a> {
+        AuditLine::new((self.reconcile.clock)(), by, action, self.campaign(), detail)
     }
 
     /// Returns once the bus has them all: from there on they land as any order does.
@@ -177,7 +183,7 @@ impl Reconcile {
     pub(super) async fn mend_lost(
         &self,
         desk: &Desk<'_>,
-        actor: &str,
+        by: AskedBy<'_>,
         lease: &str,
         lost: LostOrders,
         differences: &mut [Difference],
@@ -187,8 +193,8 @@ impl Reconcile {
                 return Err(CompareError::Busy(desk.campaign().to_owned()));
             }
             match lost {
-                LostOrders::SendAgain => send_group(desk, actor, group).await?,
-                LostOrders::GiveUp => self.give_up(desk, actor, group).await?,
+                LostOrders::SendAgain => send_group(desk, by, group).await?,
+                LostOrders::GiveUp => self.give_up(desk, by, group).await?,
             }
         }
         if lost == LostOrders::GiveUp {
@@ -199,7 +205,7 @@ impl Reconcile {
                 continue;
             };
             difference.outcome = match &difference.mend {
-                Mend::Entry { orders } if desk.remove_entry(entry, orders, actor).await? => {
+                Mend::Entry { orders } if desk.remove_entry(entry, orders, by).await? => {
                     RepairOutcome::Repaired
                 }
                 Mend::Entry { .. } => RepairOutcome::Moved,
@@ -212,7 +218,7 @@ impl Reconcile {
     async fn give_up(
         &self,
         desk: &Desk<'_>,
-        actor: &str,
+        by: AskedBy<'_>,
         group: &mut [Difference],
     ) -> Result<(), CompareError> {
         for difference in group {
@@ -221,8 +227,8 @@ impl Reconcile {
             };
             let mut detail = about(event);
             detail["counters"] = (*whole).into();
-            let (store, now) = (&self.store, (self.clock)());
-            difference.outcome = match store.give_up(event, now, actor, GIVEN_UP, &detail).await? {
+            let line = desk.line_of(by, GIVEN_UP, detail);
+            difference.outcome = match self.store.give_up(event, line).await? {
                 true => RepairOutcome::GivenUp,
                 false => RepairOutcome::Moved,
             };
@@ -243,7 +249,7 @@ impl Reconcile {
     }
 }
 
-async fn send_group(desk: &Desk<'_>, actor: &str, group: &mut [Difference]) -> Result<(), CompareError> {
+async fn send_group(desk: &Desk<'_>, by: AskedBy<'_>, group: &mut [Difference]) -> Result<(), CompareError> {
     let whole = |difference: &Difference| match &difference.mend {
         Mend::Lost { event, whole: true } => Some(event.clone()),
         _ => None,
@@ -253,10 +259,12 @@ async fn send_group(desk: &Desk<'_>, actor: &str, group: &mut [Difference]) -> R
         return refuse_lost(group);
     }
     let all: Vec<&OrderEvent> = events.iter().map(|event| &**event).collect();
+    let line = |event: &&OrderEvent| desk.line_of(by, SENT_AGAIN, about(event));
+    let lines: Vec<AuditLine<'_>> = all.iter().map(line).collect();
+    desk.reconcile.store.audit(&lines).await?;
     desk.send_again(&all).await?;
     for difference in &mut *group {
         if let Some(event) = whole(difference) {
-            desk.audit(actor, SENT_AGAIN, &about(&event)).await?;
             difference.outcome = RepairOutcome::SentAgain;
             tracing::warn!(campaign = desk.campaign(), order = %event.order, "a lost order was sent again");
         }

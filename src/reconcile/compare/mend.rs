@@ -6,22 +6,24 @@ use super::super::Reconcile;
 use super::difference::Mend;
 use super::shard::Desk;
 use super::{CompareError, Difference, Kind, LostOrders, Place, RepairOutcome};
+use crate::audit::{AskedBy, AuditLine};
 use crate::lua::repair::{Repair, Repaired};
 
 const ACTION: &str = "reconcile.repair";
+const MOVED: &str = "reconcile.moved";
 
 impl Reconcile {
     /// Every difference gets its outcome. Ends early where the lease is lost.
     pub(super) async fn mend(
         &self,
         campaign: &str,
-        actor: &str,
+        by: AskedBy<'_>,
         lease: &str,
         lost: LostOrders,
         differences: &mut [Difference],
     ) -> Result<(), CompareError> {
         let desk = Desk::open(self, campaign).await?;
-        self.mend_lost(&desk, actor, lease, lost, differences).await?;
+        self.mend_lost(&desk, by, lease, lost, differences).await?;
         // Each repair of the stock counts as giving back.
         let mut given_back = 0;
         let others = differences
@@ -32,7 +34,7 @@ impl Reconcile {
                 return Err(CompareError::Busy(campaign.to_owned()));
             }
             let repaired = match difference.kind.is_repairable() {
-                true => desk.mend(difference, given_back).await?,
+                true => desk.mend(difference, given_back, by).await?,
                 false => None,
             };
             let done = matches!(repaired, Some(Repaired::Done { .. }));
@@ -42,31 +44,54 @@ impl Reconcile {
                 Some(Repaired::Done { .. }) => RepairOutcome::Repaired,
                 Some(Repaired::Moved | Repaired::Fenced) => RepairOutcome::Moved,
             };
-            if let Some(Repaired::Done { before, after }) = repaired {
-                let detail = json!({
-                    "kind": difference.kind,
-                    "where": difference.place,
-                    "before": before,
-                    "after": after,
-                });
-                self.store
-                    .audit((self.clock)(), actor, ACTION, campaign, &detail)
-                    .await?;
-            }
         }
         Ok(())
     }
 }
 
 impl Desk<'_> {
-    /// `None` where nothing can be done.
-    async fn mend(&self, difference: &Difference, given_back: i64) -> Result<Option<Repaired>, CompareError> {
+    /// What the audit trail says of a repair.
+    fn line<'a>(&self, difference: &Difference, (by, action): (AskedBy<'a>, &'a str)) -> AuditLine<'a> {
+        let detail = json!({
+            "kind": difference.kind,
+            "where": difference.place,
+            "before": difference.engine.to_string(),
+            "after": difference.database.to_string(),
+        });
+        AuditLine::new((self.reconcile.clock)(), by, action, self.campaign(), detail)
+    }
+
+    /// `None` where nothing can be done. What is in the engine is changed behind its line: one that has moved on meanwhile gets
+    /// another line, which says that nothing was done.
+    async fn mend(
+        &self,
+        difference: &Difference,
+        given_back: i64,
+        by: AskedBy<'_>,
+    ) -> Result<Option<Repaired>, CompareError> {
+        let store = &self.reconcile.store;
+        if let (Mend::Sold, Place::Sku { sku }) = (&difference.mend, &difference.place) {
+            let line = self.line(difference, (by, ACTION));
+            return self.mend_sold(sku, difference, line).await.map(Some);
+        }
+        store.audit(&[self.line(difference, (by, ACTION))]).await?;
+        let repaired = self.mend_in_engine(difference, given_back).await?;
+        if !matches!(repaired, Some(Repaired::Done { .. })) {
+            store.audit(&[self.line(difference, (by, MOVED))]).await?;
+        }
+        Ok(repaired)
+    }
+
+    async fn mend_in_engine(
+        &self,
+        difference: &Difference,
+        given_back: i64,
+    ) -> Result<Option<Repaired>, CompareError> {
         let repaired = match (&difference.mend, &difference.place) {
             (Mend::Stock { reopened, units }, Place::Sku { sku }) => {
                 let (reopened, units) = (&later(reopened, given_back), *units);
                 self.repair(&Repair::Stock { sku, reopened, units }).await?
             }
-            (Mend::Sold, Place::Sku { sku }) => self.mend_sold(sku, difference).await?,
             (Mend::Order { record }, place) => {
                 let Place::Order { order, user, .. } = place else {
                     return Ok(None);
@@ -105,18 +130,21 @@ impl Desk<'_> {
         Ok(Some(repaired))
     }
 
-    async fn mend_sold(&self, sku: &str, difference: &Difference) -> Result<Repaired, CompareError> {
+    async fn mend_sold(
+        &self,
+        sku: &str,
+        difference: &Difference,
+        line: AuditLine<'_>,
+    ) -> Result<Repaired, CompareError> {
         let (sold, confirmed) = (difference.engine, difference.database);
-        let store = &self.reconcile.store;
-        Ok(
-            match store.mend_sold(self.campaign(), sku, sold, confirmed).await? {
-                true => Repaired::Done {
-                    before: sold.to_string(),
-                    after: confirmed.to_string(),
-                },
-                false => Repaired::Moved,
+        let (store, place) = (&self.reconcile.store, (self.campaign(), sku));
+        Ok(match store.mend_sold(place, (sold, confirmed), &[line]).await? {
+            true => Repaired::Done {
+                before: sold.to_string(),
+                after: confirmed.to_string(),
             },
-        )
+            false => Repaired::Moved,
+        })
     }
 }
 

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{RebuildError, Reconcile};
+use crate::audit::AskedBy;
 use crate::bus::BusError;
 use crate::engine::EngineError;
 use crate::lua::reply::CodecError;
@@ -126,24 +127,28 @@ impl Reconcile {
     /// Compares a campaign; with an `actor`, also repairs in their name and compares again. Lost orders are sent
     /// again.
     pub async fn compare(&self, campaign: &str, actor: Option<&str>) -> Result<Comparison, CompareError> {
-        self.compared(campaign, actor.map(|actor| (actor, LostOrders::SendAgain)))
-            .await
+        self.compared(
+            campaign,
+            actor.map(|actor| (AskedBy::here(actor), LostOrders::SendAgain)),
+        )
+        .await
     }
 
     /// Like [`Self::compare`] with an actor, but lost orders are given up.
     pub async fn compare_and_release(&self, campaign: &str, actor: &str) -> Result<Comparison, CompareError> {
-        self.compared(campaign, Some((actor, LostOrders::GiveUp))).await
+        let mend = (AskedBy::here(actor), LostOrders::GiveUp);
+        self.compared(campaign, Some(mend)).await
     }
 
     async fn compared(
         &self,
         campaign: &str,
-        mend: Option<(&str, LostOrders)>,
+        mend: Option<(AskedBy<'_>, LostOrders)>,
     ) -> Result<Comparison, CompareError> {
         let begun = Instant::now();
         let compared = match mend {
             None => self.look(campaign).await,
-            Some((actor, lost)) => self.look_and_mend(campaign, actor, lost).await,
+            Some((by, lost)) => self.look_and_mend(campaign, by, lost).await,
         };
         let mut comparison = match compared {
             Err(CompareError::Closed(_)) => return Err(self.closed(campaign).await?),
@@ -156,11 +161,11 @@ impl Reconcile {
     async fn look_and_mend(
         &self,
         campaign: &str,
-        actor: &str,
+        by: AskedBy<'_>,
         lost: LostOrders,
     ) -> Result<Comparison, CompareError> {
         let lease = lease_of(campaign);
-        self.alone(campaign, self.mend_under(campaign, actor, &lease, lost))
+        self.alone(campaign, self.mend_under(campaign, by, &lease, lost))
             .await
     }
 
@@ -204,7 +209,7 @@ impl Reconcile {
             let mut found = desk.compare_orders().await?.differences;
             found.retain(|each| matches!(each.kind, Kind::LostOrder | Kind::StuckEntry));
             let lease = lease_of(campaign);
-            self.mend_lost(&desk, actor, &lease, LostOrders::SendAgain, &mut found)
+            self.mend_lost(&desk, actor.into(), &lease, LostOrders::SendAgain, &mut found)
                 .await?;
             Ok(found)
         };
@@ -216,7 +221,7 @@ impl Reconcile {
     async fn mend_under(
         &self,
         campaign: &str,
-        actor: &str,
+        by: AskedBy<'_>,
         lease: &str,
         lost: LostOrders,
     ) -> Result<Comparison, CompareError> {
@@ -227,7 +232,7 @@ impl Reconcile {
         if comparison.differences.is_empty() {
             return Ok(comparison);
         }
-        self.mend(campaign, actor, lease, lost, &mut comparison.differences)
+        self.mend(campaign, by, lease, lost, &mut comparison.differences)
             .await?;
         let again = self.look(campaign).await?;
         comparison.left = again.differences;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::{Parts, write_version};
+use crate::audit::AuditLine;
 use crate::plan::fold::list_of;
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::rows::{int, json, narrow, text};
@@ -90,8 +91,12 @@ impl Store {
     }
 
     /// Stores a version that differs from the newest one in some buckets; `None`, and nothing is stored, where that
-    /// is not the newest one any more.
-    pub async fn change_audience(&self, new: &ChangedAudience) -> StoreResult<Option<AudienceRow>> {
+    /// is not the newest one any more. Lines of the audit trail get its number as `version`.
+    pub async fn change_audience(
+        &self,
+        new: &ChangedAudience,
+        audit: Vec<AuditLine<'_>>,
+    ) -> StoreResult<Option<AudienceRow>> {
         let from = &new.from;
         let place = self.place_of(&from.id, from.version).await?;
         let mut tx = self.begin().await?;
@@ -116,6 +121,8 @@ impl Store {
             return Ok(None);
         }
         write_changes(&mut tx, &place.upload, row.version, &new.buckets).await?;
+        let lines = audit.into_iter().map(|line| line.saying("version", row.version));
+        self.append_audit(&mut tx, &lines.collect::<Vec<_>>()).await?;
         tx.commit().await?;
         self.forget_partitions(&row).await;
         Ok(Some(row))
@@ -169,7 +176,12 @@ impl Store {
 
     /// Removes a version that is not the newest and that no revision pins; `Conflict` says why not.
     /// `false` where there is none.
-    pub async fn delete_audience(&self, id: &str, version: u32) -> StoreResult<bool> {
+    pub async fn delete_audience(
+        &self,
+        id: &str,
+        version: u32,
+        audit: &[AuditLine<'_>],
+    ) -> StoreResult<bool> {
         let mut tx = self.begin().await?;
         let lock = self.dialect.for_update();
         let sql = format!(
@@ -203,6 +215,7 @@ impl Store {
             .await?;
         delete_unused(&mut tx, id, &text(&row, 0)?).await?;
         delete_folded(&mut tx, id, version).await?;
+        self.append_audit(&mut tx, audit).await?;
         tx.commit().await?;
         Ok(true)
     }

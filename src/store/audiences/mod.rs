@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Executor, Transaction};
 
 use crate::audience::ListKind;
+use crate::audit::AuditLine;
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::error::is_duplicate;
 use crate::store::rows::{json, maybe_int, moment, narrow, text, to_json};
@@ -29,14 +30,15 @@ const SELECT: &str = "SELECT audience_id, version, members, buckets, digest, CAS
 impl Store {
     /// Stores a list as its next version, unless its newest version has the same members, or is another one than it has
     /// to come after: `false`, and that version. `buckets` are the packed buckets in any order, each with its number; an
-    /// error in it is the answer, and nothing is stored.
+    /// error in it is the answer, and nothing is stored. Lines of the audit trail get the number as `version`.
     pub async fn insert_audience<E: From<StoreError>>(
         &self,
         new: &NewAudience,
         buckets: BoxStream<'_, Result<(u32, Vec<u8>), E>>,
+        audit: Vec<AuditLine<'_>>,
     ) -> Result<(bool, AudienceRow), E> {
         let tx = self.with_buckets(&new.upload, buckets).await?;
-        Ok(self.number(tx, new).await?)
+        Ok(self.number(tx, new, audit).await?)
     }
 
     /// Stores a version of a list with its members folded, under the number that it has unfolded, unless it is there already;
@@ -100,6 +102,7 @@ impl Store {
         &self,
         mut tx: Transaction<'static, Any>,
         new: &NewAudience,
+        audit: Vec<AuditLine<'_>>,
     ) -> StoreResult<(bool, AudienceRow)> {
         // Without a lock: an upload that is refused a number keeps a shared one on its row, and two of those
         // would wait for each other.
@@ -119,6 +122,8 @@ impl Store {
                 partitions: &new.partitions,
             };
             if write_version(&mut tx, &row, &parts).await? {
+                let lines = audit.into_iter().map(|line| line.saying("version", row.version));
+                self.append_audit(&mut tx, &lines.collect::<Vec<_>>()).await?;
                 tx.commit().await?;
                 self.forget_partitions(&row).await;
                 return Ok((true, row));

@@ -1,6 +1,6 @@
 //! Campaigns with their revisions and activations.
 
-mod origins;
+mod edit;
 pub(in crate::store) mod pause;
 pub(in crate::store) mod record_version;
 mod removal;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use crate::audit::AuditLine;
 use crate::campaign::{
     ARCHIVE_LEAD_MS, Activation, Campaign, Origins, RecordVersion, RecordVersionError, Restock, Schedule,
     Skus, days_ms,
@@ -24,6 +25,7 @@ use crate::store::error::is_duplicate;
 use crate::store::rows::{int, json, maybe_int, maybe_json, maybe_text, moment, narrow, text, to_json};
 use crate::store::time;
 use crate::store::{CampaignRow, Store, StoreError, StoreResult};
+pub use edit::CampaignEdit;
 
 const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
      c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions, \
@@ -36,11 +38,11 @@ const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards,
 impl Store {
     /// [`Self::insert_campaign_with`] without origins of its own, and without terms for its orders.
     pub async fn insert_campaign(&self, campaign: &Campaign, first: &Revision) -> StoreResult<()> {
-        self.insert_campaign_with(campaign, first, None, &OrderTerms::default())
+        self.insert_campaign_with(campaign, first, None, &OrderTerms::default(), &[])
             .await
     }
 
-    /// Campaign, stock rows, revision 1 and its activation with epoch 1, in one transaction.
+    /// Campaign, stock rows, revision 1 and its activation with epoch 1, and what the audit trail says of it, in one transaction.
     /// `Conflict` when the id is taken, or a module was deleted meanwhile.
     pub async fn insert_campaign_with(
         &self,
@@ -48,6 +50,7 @@ impl Store {
         first: &Revision,
         origins: Option<&Origins>,
         terms: &OrderTerms,
+        audit: &[AuditLine<'_>],
     ) -> StoreResult<()> {
         let mut tx = self.begin().await?;
         self.hold_modules(&mut tx, first).await?;
@@ -86,6 +89,7 @@ impl Store {
         if *terms != OrderTerms::default() {
             terms::write(&mut tx, &campaign.id, terms).await?;
         }
+        self.append_audit(&mut tx, audit).await?;
         Ok(tx.commit().await?)
     }
 
@@ -156,22 +160,15 @@ impl Store {
         rows.iter().map(|row| Ok((int(row, 0)?, text(row, 1)?))).collect()
     }
 
-    pub async fn set_title(&self, campaign: &str, title: &str) -> StoreResult<()> {
-        sqlx::query("UPDATE campaigns SET title = ? WHERE campaign_id = ?")
-            .bind(title)
-            .bind(campaign)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// Stores the revision under the next free number (its own `number` is ignored) and returns it. `Conflict` when a
-    /// module was deleted meanwhile.
-    pub async fn insert_revision(&self, revision: &Revision) -> StoreResult<u32> {
+    /// Stores the revision under the next free number (its own `number` is ignored) and returns it; lines of the audit trail get it
+    /// as `revision`. `Conflict` when a module was deleted meanwhile.
+    pub async fn insert_revision(&self, revision: &Revision, audit: Vec<AuditLine<'_>>) -> StoreResult<u32> {
         let mut tx = self.begin().await?;
         self.hold_modules(&mut tx, revision).await?;
         self.lock_epoch(&mut tx, &revision.campaign).await?;
         let number = append_revision(&mut tx, revision).await?;
+        let lines = audit.into_iter().map(|line| line.saying("revision", number));
+        self.append_audit(&mut tx, &lines.collect::<Vec<_>>()).await?;
         tx.commit().await?;
         Ok(number)
     }
@@ -197,13 +194,29 @@ impl Store {
         seen: u64,
         now: i64,
     ) -> StoreResult<Option<Activation>> {
+        let alone = (&CampaignEdit::default(), &[][..]);
+        self.insert_activation_with(campaign, revision, seen, now, alone)
+            .await
+    }
+
+    /// The same with what changes of the campaign besides, and what the audit trail says, in one transaction.
+    pub async fn insert_activation_with(
+        &self,
+        campaign: &str,
+        revision: u32,
+        seen: u64,
+        now: i64,
+        (edit, audit): (&CampaignEdit, &[AuditLine<'_>]),
+    ) -> StoreResult<Option<Activation>> {
         let mut tx = self.begin().await?;
         if self.lock_epoch(&mut tx, campaign).await? != seen {
             return Ok(None);
         }
-        append_activation(tx, campaign, revision, seen + 1, now)
-            .await
-            .map(Some)
+        let activation = append_activation(&mut tx, campaign, revision, seen + 1, now).await?;
+        edit::write(&mut tx, campaign, edit).await?;
+        self.append_audit(&mut tx, audit).await?;
+        tx.commit().await?;
+        Ok(Some(activation))
     }
 
     /// Highest epoch of the campaign.
@@ -290,9 +303,9 @@ async fn write_revision(
     Ok(())
 }
 
-/// Commits an activation under an epoch that is the next one, the campaign being locked.
+/// Writes an activation under an epoch that is the next one, the campaign being locked.
 pub(in crate::store) async fn append_activation(
-    mut tx: Transaction<'_, Any>,
+    tx: &mut Transaction<'_, Any>,
     campaign: &str,
     revision: u32,
     epoch: u64,
@@ -302,15 +315,14 @@ pub(in crate::store) async fn append_activation(
         sqlx::query_scalar("SELECT COUNT(*) FROM revisions WHERE campaign_id = ? AND revision = ?")
             .bind(campaign)
             .bind(i64::from(revision))
-            .fetch_one(&mut *tx)
+            .fetch_one(&mut **tx)
             .await?;
     if known == 0 {
         let what = format!("campaign {campaign:?} has no revision {revision}");
         return Err(StoreError::Conflict(what));
     }
     let activation = Activation { epoch, revision };
-    put_in_force(&mut tx, campaign, activation, now).await?;
-    tx.commit().await?;
+    put_in_force(tx, campaign, activation, now).await?;
     Ok(activation)
 }
 

@@ -2,6 +2,7 @@
 
 use sqlx::any::AnyRow;
 
+use crate::audit::AuditLine;
 use crate::campaign::{Pause, Paused};
 use crate::store::rows::{maybe_moment, maybe_text, narrow};
 use crate::store::{Store, StoreResult, time};
@@ -17,8 +18,16 @@ pub struct PauseRow {
 }
 
 impl Store {
-    /// Puts a pause, or a resume, behind the one numbered `seen`; says whether that is still the last.
-    pub async fn insert_pause_after(&self, campaign: &str, seen: u64, next: &PauseRow) -> StoreResult<bool> {
+    /// Puts a pause, or a resume, behind the one numbered `seen`, with what the audit trail says of it; says whether that is still the
+    /// last.
+    pub async fn insert_pause_after(
+        &self,
+        campaign: &str,
+        seen: u64,
+        next: &PauseRow,
+        audit: &[AuditLine<'_>],
+    ) -> StoreResult<bool> {
+        let mut tx = self.begin().await?;
         let moment = |at: Option<i64>| at.map(time::to_text).transpose();
         let resume_at = next.pause.paused.and_then(|paused| paused.resume_at);
         let updated = sqlx::query(
@@ -31,9 +40,9 @@ impl Store {
         .bind(next.note.as_deref())
         .bind(campaign)
         .bind(seen as i64)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(updated.rows_affected() > 0)
+        self.commit_if(tx, updated.rows_affected() > 0, audit).await
     }
 }
 

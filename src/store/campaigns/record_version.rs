@@ -2,6 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 
+use crate::audit::AuditLine;
 use crate::campaign::{Activation, RecordVersion};
 use crate::store::campaigns::append_activation;
 use crate::store::rows::{moment, text};
@@ -60,13 +61,14 @@ impl Store {
     }
 
     /// Moves a campaign to a version, under a new epoch. A campaign whose orders went by their key is spread over
-    /// `partitions` from then on. `None`: its epoch is no longer the row's.
+    /// `partitions` from then on. Lines of the audit trail get the new one as `epoch`. `None`: its epoch is no longer the row's.
     pub async fn raise_record_version(
         &self,
         row: &CampaignRow,
         version: RecordVersion,
         partitions: u32,
         now: i64,
+        audit: Vec<AuditLine<'_>>,
     ) -> StoreResult<Option<Activation>> {
         let (campaign, Activation { epoch, revision }) = (&row.campaign.id, row.activation);
         let mut tx = self.begin().await?;
@@ -81,8 +83,12 @@ impl Store {
         .bind(campaign.as_str())
         .execute(&mut *tx)
         .await?;
-        append_activation(tx, campaign, revision, epoch + 1, now)
-            .await
-            .map(Some)
+        let activation = append_activation(&mut tx, campaign, revision, epoch + 1, now).await?;
+        let lines = audit
+            .into_iter()
+            .map(|line| line.saying("epoch", activation.epoch));
+        self.append_audit(&mut tx, &lines.collect::<Vec<_>>()).await?;
+        tx.commit().await?;
+        Ok(Some(activation))
     }
 }

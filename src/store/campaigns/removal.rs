@@ -2,6 +2,7 @@
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use crate::audit::AuditLine;
 use crate::campaign::Holdings;
 use crate::store::letters::Stage;
 use crate::store::{Store, StoreResult};
@@ -38,8 +39,13 @@ impl Store {
     }
 
     /// Removes a campaign whose epoch is still `epoch` and that has no order; answers what it has, and removes nothing where
-    /// that is something. `None` where the epoch is another one, or there is no such campaign.
-    pub async fn remove_campaign(&self, campaign: &str, epoch: u64) -> StoreResult<Option<Holdings>> {
+    /// that is something. The audit trail says so in the same transaction. `None` where the epoch is another one, or there is no such campaign.
+    pub async fn remove_campaign(
+        &self,
+        campaign: &str,
+        epoch: u64,
+        audit: &[AuditLine<'_>],
+    ) -> StoreResult<Option<Holdings>> {
         let mut tx = self.begin().await?;
         if self.locked_epoch(&mut tx, campaign).await? != Some(epoch) {
             return Ok(None);
@@ -56,6 +62,7 @@ impl Store {
             return Ok(Some(held));
         }
         delete_rows(&mut tx, campaign).await?;
+        self.append_audit(&mut tx, audit).await?;
         tx.commit().await?;
         // Attempts that were refused. What a gateway writes of them later is forgotten in time.
         self.forget_attempts_of(campaign).await?;

@@ -18,13 +18,6 @@ impl Store {
             .await?;
         row.as_ref().map(terms).transpose()
     }
-
-    /// Holds are for orders that land from now on: until when one can be paid was said when it landed.
-    pub async fn set_order_terms(&self, campaign: &str, terms: &OrderTerms) -> StoreResult<()> {
-        let mut tx = self.begin().await?;
-        write(&mut tx, campaign, terms).await?;
-        Ok(tx.commit().await?)
-    }
 }
 
 pub(super) async fn write(

@@ -11,6 +11,7 @@ pub(super) mod row;
 
 use sqlx::{Any, Transaction};
 
+use crate::audit::AuditLine;
 use crate::failpoint::{self, Point};
 use crate::order::{EXPIRED, LandedOrder, OWN_ACTOR, OrderId, OrderState, OrderTerms, Release};
 use crate::store::{Store, StoreError, StoreResult};
@@ -83,6 +84,17 @@ impl Store {
         orders: &[OrderId],
         change: OrderChange<'_>,
     ) -> StoreResult<Vec<ChangedOrder>> {
+        self.change_orders_with(campaign, orders, change, None).await
+    }
+
+    /// The same, with a line of the audit trail for all that are changed; it gets the state that the first of them was in as `from`.
+    async fn change_orders_with(
+        &self,
+        campaign: &str,
+        orders: &[OrderId],
+        change: OrderChange<'_>,
+        line: Option<AuditLine<'_>>,
+    ) -> StoreResult<Vec<ChangedOrder>> {
         let mut tx = self.begin().await?;
         let (mut asked, now) = self.lock_orders(&mut tx, campaign, orders, change).await?;
         let made = asked.iter().filter(|each| each.outcome.is_made());
@@ -97,6 +109,8 @@ impl Store {
         if change.to.releases() {
             self.release(&mut tx, campaign, &before, change, now).await?;
         }
+        let line = line.map(|line| line.saying("from", before[0].state.as_str()));
+        self.append_audit(&mut tx, line.as_slice()).await?;
         tx.commit().await.map_err(StoreError::of_commit)?;
         failpoint::hit(Point::L2);
         for each in asked.iter_mut().filter(|each| each.outcome.is_made()) {
@@ -114,6 +128,20 @@ impl Store {
         change: OrderChange<'_>,
     ) -> StoreResult<Option<ChangedOrder>> {
         Ok(self.change_orders(campaign, &[order], change).await?.pop())
+    }
+
+    /// The same, with a line of the audit trail, which gets the state that the order was in as `from`.
+    pub async fn change_order_with(
+        &self,
+        campaign: &str,
+        order: OrderId,
+        change: OrderChange<'_>,
+        line: Option<AuditLine<'_>>,
+    ) -> StoreResult<Option<ChangedOrder>> {
+        Ok(self
+            .change_orders_with(campaign, &[order], change, line)
+            .await?
+            .pop())
     }
 
     /// The changes of an order that have a row of their own, the first of them first.

@@ -3,8 +3,9 @@
 use serde_json::json;
 use sqlx::Row;
 
+use crate::audit::AuditLine;
 use crate::record::Gap;
-use crate::store::rows::{int, to_json};
+use crate::store::rows::int;
 use crate::store::{Store, StoreResult, time};
 
 impl Store {
@@ -76,14 +77,9 @@ impl Store {
             "expected": gap.expected, "next_offset": gap.next(), "log_start": gap.low, "log_end": gap.high,
             "records_missing": missing, "reached": reached,
         });
-        sqlx::query("INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)")
-            .bind(at)
-            .bind("rushgate land")
-            .bind("landing.gap")
-            .bind(format!("{topic}/{partition}"))
-            .bind(to_json(&detail)?)
-            .execute(&mut *tx)
-            .await?;
+        let target = format!("{topic}/{partition}");
+        let line = AuditLine::new(now, "rushgate land", "landing.gap", target, detail);
+        self.append_audit(&mut tx, &[line]).await?;
         tx.commit().await?;
         Ok(Some(missing))
     }

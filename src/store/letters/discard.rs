@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::moves::{note, set_stage};
+use super::moves::{line, set_stage};
 use super::{Count, DeadLetter, LetterMove, Stage};
+use crate::audit::AskedBy;
 use crate::order::{DISCARDED, OrderEvent, OrderState, Revoked, check_event};
 use crate::store::changes::row;
 use crate::store::dialect::Dialect;
@@ -39,19 +40,19 @@ impl Store {
     pub async fn discard_dead_letter(
         &self,
         now: i64,
-        actor: &str,
+        by: impl Into<AskedBy<'_>>,
         letter: &DeadLetter,
         detail: &Value,
         without_row: bool,
     ) -> StoreResult<Discarded> {
-        let at = time::to_text(now)?;
+        let (at, by) = (time::to_text(now)?, by.into());
         let mut tx = self.begin().await?;
         // Orders are locked before letters, as landing does.
         let outcome = match order_of(letter) {
             None => Discarded::NoOrder,
             Some(event) => {
                 match is_known(&mut tx, &event).await? && !is_claimed(&mut tx, letter, &event).await? {
-                    true => give_up(&mut tx, self.dialect, &event, (&at, actor)).await?,
+                    true => give_up(&mut tx, self.dialect, &event, (&at, by.actor)).await?,
                     false => Discarded::NoOrder,
                 }
             }
@@ -73,7 +74,8 @@ impl Store {
             tx.rollback().await?;
             return Ok(Discarded::Overtaken);
         }
-        note(&mut tx, &at, actor, "dlt.discard", letter, &discard.detail).await?;
+        let line = line(now, by, "dlt.discard", letter, discard.detail);
+        self.append_audit(&mut tx, &[line]).await?;
         tx.commit().await?;
         Ok(outcome)
     }

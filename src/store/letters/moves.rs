@@ -1,13 +1,15 @@
 //! Moves dead letters on, for people and for the re-drive. A row is only moved while it is as it was read: landing
 //! may have landed, or refused, the record in between.
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::query::{ORIGIN, bind_origin};
 use super::{Count, DeadLetter, LetterMove, Stage};
+use crate::audit::{AskedBy, AuditLine};
 use crate::order::OrderEvent;
 use crate::store::conditions::{Bound, Query, bind_all};
-use crate::store::rows::to_json;
 use crate::store::{Store, StoreResult, time};
 
 impl Store {
@@ -16,12 +18,13 @@ impl Store {
     /// replay was asked for is not asked for any more.
     pub async fn move_dead_letters(
         &self,
-        now: i64,
-        actor: &str,
+        at: i64,
+        by: impl Into<AskedBy<'_>>,
         action: &str,
         moves: &[LetterMove<'_>],
     ) -> StoreResult<Vec<bool>> {
-        let now = time::to_text(now)?;
+        let (now, by) = (time::to_text(at)?, by.into());
+        let mut lines = Vec::new();
         let mut tx = self.begin().await?;
         let mut moved = Vec::with_capacity(moves.len());
         for each in moves {
@@ -32,26 +35,36 @@ impl Store {
             }
             let done = set_stage(&mut tx, each, &now).await?;
             if done || each.to == Stage::Replayed {
-                note(&mut tx, &now, actor, action, each.letter, &each.detail).await?;
+                lines.push(line(at, by, action, each.letter, each.detail.clone()));
             }
             moved.push(done);
         }
+        self.append_audit(&mut tx, &lines).await?;
         tx.commit().await?;
         Ok(moved)
     }
 
-    /// Writes repaired payloads into letters that are as they had been read, before their records are sent: landing
-    /// knows by them which letter an order closes.
+    /// Writes repaired payloads into letters that are as they had been read, before their records are sent, and the audit trail, in
+    /// one transaction: landing knows by them which letter an order closes.
     pub async fn repair_dead_letters(
         &self,
+        now: i64,
+        by: AskedBy<'_>,
         repairs: &[(&DeadLetter, &[u8], &OrderEvent)],
     ) -> StoreResult<()> {
+        let mut lines = Vec::new();
         let mut tx = self.begin().await?;
         for (letter, payload, event) in repairs {
             let sql = format!("UPDATE dead_letters SET {REPAIRED} WHERE {UNCHANGED}");
             let query = bind_all(sqlx::query(AssertSqlSafe(sql)), repaired(payload, event).into());
-            bind_unchanged(query, letter)?.execute(&mut *tx).await?;
+            let done = bind_unchanged(query, letter)?.execute(&mut *tx).await?;
+            // One that has this payload by an earlier try says so already.
+            if done.rows_affected() > 0 && letter.payload != *payload {
+                let detail = serde_json::json!({"from": digest(&letter.payload), "to": digest(payload)});
+                lines.push(line(now, by, "dlt.repair", letter, detail));
+            }
         }
+        self.append_audit(&mut tx, &lines).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -61,11 +74,12 @@ impl Store {
     pub async fn schedule_dead_letters(
         &self,
         now: i64,
-        actor: &str,
+        by: impl Into<AskedBy<'_>>,
         replays: &[(&DeadLetter, i64)],
         to: Option<&str>,
     ) -> StoreResult<Vec<bool>> {
-        let now = time::to_text(now)?;
+        let by = by.into();
+        let mut lines = Vec::new();
         let mut tx = self.begin().await?;
         let mut asked = Vec::with_capacity(replays.len());
         for (letter, at) in replays {
@@ -78,10 +92,11 @@ impl Store {
                 > 0;
             if done {
                 let detail = serde_json::json!({"at": at, "to": to});
-                note(&mut tx, &now, actor, "dlt.schedule", letter, &detail).await?;
+                lines.push(line(now, by, "dlt.schedule", letter, detail));
             }
             asked.push(done);
         }
+        self.append_audit(&mut tx, &lines).await?;
         tx.commit().await?;
         Ok(asked)
     }
@@ -91,10 +106,11 @@ impl Store {
     pub async fn cancel_replays(
         &self,
         now: i64,
-        actor: &str,
+        by: impl Into<AskedBy<'_>>,
         letters: &[DeadLetter],
     ) -> StoreResult<Vec<bool>> {
-        let now = time::to_text(now)?;
+        let by = by.into();
+        let mut lines = Vec::new();
         let mut tx = self.begin().await?;
         let mut cancelled = Vec::with_capacity(letters.len());
         for letter in letters {
@@ -106,32 +122,29 @@ impl Store {
             let done = query.execute(&mut *tx).await?.rows_affected() > 0;
             if done {
                 let detail = serde_json::json!({"at": letter.replay_at, "to": letter.replay_to});
-                note(&mut tx, &now, actor, "dlt.cancel", letter, &detail).await?;
+                lines.push(line(now, by, "dlt.cancel", letter, detail));
             }
             cancelled.push(done);
         }
+        self.append_audit(&mut tx, &lines).await?;
         tx.commit().await?;
         Ok(cancelled)
     }
 }
 
-pub(super) async fn note(
-    connection: &mut AnyConnection,
-    now: &str,
-    actor: &str,
-    action: &str,
+/// The line of what was done to a letter.
+pub(super) fn line<'a>(
+    now: i64,
+    by: AskedBy<'a>,
+    action: &'a str,
     letter: &DeadLetter,
-    detail: &serde_json::Value,
-) -> StoreResult<()> {
-    sqlx::query("INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)")
-        .bind(now)
-        .bind(actor)
-        .bind(action)
-        .bind(letter.origin.to_string())
-        .bind(to_json(detail)?)
-        .execute(connection)
-        .await?;
-    Ok(())
+    detail: serde_json::Value,
+) -> AuditLine<'a> {
+    AuditLine::new(now, by, action, letter.origin.to_string(), detail)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 /// The letter is as it was read.

@@ -6,6 +6,7 @@ pub(in crate::store) mod names;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
+use crate::audit::AuditLine;
 use crate::revision::Revision;
 use crate::store::error::is_duplicate;
 use crate::store::rows::{int, json, moment, text, to_json};
@@ -18,13 +19,14 @@ const SELECT: &str = "SELECT digest, module_id, version, descriptor, CAST(upload
 const NEWEST_FIRST: &str = "ORDER BY uploaded_at DESC, seq DESC";
 
 impl Store {
-    /// Stores a module under its name; `false` when these bytes were stored before. `Conflict` where `id@version`
+    /// Stores a module under its name, with what the audit trail says of it; `false` when these bytes were stored before. `Conflict` where `id@version`
     /// stands, or once stood, for other bytes: see [`crate::store::modules::names`].
     pub async fn insert_module(
         &self,
         module: &ModuleRow,
         bytes: &[u8],
         origin: ModuleOrigin,
+        audit: &[AuditLine<'_>],
     ) -> StoreResult<bool> {
         let mut tx = self.begin().await?;
         self.take_name(&mut tx, module, origin).await?;
@@ -56,6 +58,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
         }
+        self.append_audit(&mut tx, audit).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -130,7 +133,7 @@ impl Store {
 
     /// Removes a module that no revision pins, at `now`; `Conflict` names the revision that does. Its name stays
     /// taken. `false` where there is none.
-    pub async fn delete_module(&self, digest: &str, now: i64) -> StoreResult<bool> {
+    pub async fn delete_module(&self, digest: &str, now: i64, audit: &[AuditLine<'_>]) -> StoreResult<bool> {
         let mut tx = self.begin().await?;
         // A revision that pins it meanwhile waits for this lock, and then finds it gone.
         let lock = self.dialect.for_update();
@@ -173,6 +176,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
         }
+        self.append_audit(&mut tx, audit).await?;
         tx.commit().await?;
         Ok(true)
     }

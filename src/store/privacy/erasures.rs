@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::mask::{Mask, keyed};
+use crate::audit::{AskedBy, AuditLine};
 use crate::order::pseudonym;
 use crate::store::error::is_duplicate;
-use crate::store::rows::{int, json, maybe_moment, maybe_text, moment, text, to_json};
+use crate::store::rows::{self, int, maybe_moment, maybe_text, moment, text, to_json};
 use crate::store::{Store, StoreError, StoreResult, time};
+use crate::wire::Moment;
 
 /// What was on its way when the request came has been written by then: gateways write attempts for a minute at most, and landers
 /// read once a minute which buyers were erased.
@@ -21,6 +24,9 @@ pub const FORGOTTEN_MS: i64 = 365 * 86_400_000;
 /// The one row of `erasure_keys`.
 const KEY_ID: i64 = 1;
 
+/// As the audit trail names it.
+pub const ERASE: &str = "buyer.erase";
+
 /// A buyer is to be erased.
 #[derive(Clone, Copy, Debug)]
 pub struct NewErasure<'a> {
@@ -29,8 +35,16 @@ pub struct NewErasure<'a> {
     pub key: &'a str,
     /// Off lists as well.
     pub lists: bool,
-    pub actor: &'a str,
+    pub by: AskedBy<'a>,
     pub note: Option<&'a str>,
+}
+
+impl<'a> NewErasure<'a> {
+    /// Whom it is about stands in no line.
+    fn line(&self, id: &str, (is_open, until): (bool, i64), now: i64) -> AuditLine<'a> {
+        let detail = json!({"lists": self.lists, "open": is_open, "until": Moment(until)});
+        AuditLine::new(now, self.by, ERASE, id, detail).noted(self.note)
+    }
 }
 
 /// A request as it stands. Moments in milliseconds since 1970-01-01 UTC.
@@ -81,13 +95,14 @@ const COLUMNS: &str = "erasure_id, CAST(user_id AS CHAR), lists, CAST(lists_at A
      CAST(settled_at AS CHAR), CAST(done_at AS CHAR), erased, pseudonym, secret, asked, user_hash";
 
 impl Store {
-    /// Writes a request down, unless it is there.
+    /// Writes a request down, unless it is there, and a line in the audit trail, in one transaction.
     pub async fn begin_erasure(&self, new: NewErasure<'_>, now: i64) -> StoreResult<BegunErasure> {
         let secret = self.erasure_key().await?;
         let hash = keyed(&secret, &[b"user", new.user.as_bytes()]);
         let key_hash = keyed(&secret, &[b"key", new.key.as_bytes()]);
         let asked = fingerprint(&new);
         let id = HEXLOWER.encode(&random()[..16]);
+        let mut tx = self.begin().await?;
         let inserted = sqlx::query(
             "INSERT INTO erasures (erasure_id, user_id, user_hash, key_hash, asked, pseudonym, secret, lists, actor, note, \
              asked_at, settled_at, erased) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}')",
@@ -100,19 +115,25 @@ impl Store {
         .bind(new_pseudonym())
         .bind(new_secret())
         .bind(i64::from(new.lists))
-        .bind(new.actor)
+        .bind(new.by.actor)
         .bind(new.note)
         .bind(time::to_text(now)?)
         .bind(time::to_text(now.saturating_add(SETTLES_MS))?)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await;
         match inserted {
             Ok(_) => {
+                self.append_audit(&mut tx, &[new.line(&id, (false, now), now)])
+                    .await?;
+                tx.commit().await?;
                 let row = self.erasure_where("erasure_id = ?", &id).await?;
                 let (row, _, _) = row.ok_or_else(gone)?;
                 Ok(BegunErasure::New(row))
             }
-            Err(error) if is_duplicate(&error) => self.begun(new, (&key_hash, &asked, &hash), now).await,
+            Err(error) if is_duplicate(&error) => {
+                tx.rollback().await?;
+                self.begun(new, (&key_hash, &asked, &hash), now).await
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -130,16 +151,18 @@ impl Store {
                 false => BegunErasure::OtherRequest,
             });
         }
-        self.move_on(&new, now).await?;
         let open = self.erasure_where("user_id = ?", new.user).await?;
         // It was done between the two statements: asked once more, there is none in the way.
+        let (row, _, _) = open.ok_or_else(gone)?;
+        self.move_on(&new, &row, now).await?;
+        let open = self.erasure_where("user_id = ?", new.user).await?;
         let (row, _, _) = open.ok_or_else(gone)?;
         Ok(BegunErasure::Open(row))
     }
 
     /// Has the open request of a buyer cover all up to now, lists as well where it is asked for. Whoever is working it off ends
     /// nothing: it looks again.
-    async fn move_on(&self, new: &NewErasure<'_>, now: i64) -> StoreResult<()> {
+    async fn move_on(&self, new: &NewErasure<'_>, open: &ErasureRow, now: i64) -> StoreResult<()> {
         let lists = if new.lists {
             ", lists = 1, lists_at = NULL"
         } else {
@@ -153,14 +176,17 @@ impl Store {
             time::to_text(now)?,
             time::to_text(now.saturating_add(SETTLES_MS))?,
         );
-        sqlx::query(AssertSqlSafe(sql))
+        let mut tx = self.begin().await?;
+        let moved = sqlx::query(AssertSqlSafe(sql))
             .bind(asked_at.as_str())
             .bind(asked_at.as_str())
             .bind(settled_at.as_str())
             .bind(settled_at.as_str())
             .bind(new.user)
-            .execute(&self.pool)
+            .execute(&mut *tx)
             .await?;
+        let line = new.line(&open.id, (true, now.max(open.asked_at)), now);
+        self.commit_if(tx, moved.rows_affected() > 0, &[line]).await?;
         Ok(())
     }
 
@@ -333,7 +359,7 @@ fn erasure(row: &AnyRow) -> StoreResult<ErasureRow> {
         asked_at: moment(row, 6)?,
         settled_at: moment(row, 7)?,
         done_at: maybe_moment(row, 8)?,
-        erased: json(row, 9)?,
+        erased: rows::json(row, 9)?,
         pseudonym: maybe_text(row, 10)?,
         secret: maybe_text(row, 11)?.map_or(Ok(Vec::new()), |text| unhex(&text))?,
     })

@@ -76,22 +76,20 @@ impl Store {
         Ok(found)
     }
 
-    /// Puts the pseudonym into the audit trail and into jobs that have ended: how many lines, and how many jobs.
-    pub async fn erase_traces(&self, erasure: &ErasureRow) -> StoreResult<(u64, u64)> {
+    /// Puts the pseudonym into the audit trail, which says so in a line of its own, and into jobs that have ended: how many lines, and how many jobs.
+    pub async fn erase_traces(&self, erasure: &ErasureRow, now: i64) -> StoreResult<(u64, u64)> {
         let mask = erasure.mask()?;
         let (mut lines, mut after) = (0, Some(0));
         while let Some(place) = after {
             let (found, next) = self.audit_of_buyer(mask.user, place).await?;
             after = next;
-            for NamingLine { seq, mut line, .. } in found {
+            lines += found.len() as u64;
+            let masked = found.into_iter().map(|NamingLine { seq, mut line, .. }| {
                 mask.json(&mut line.detail);
-                sqlx::query("UPDATE audit SET detail = ? WHERE seq = ?")
-                    .bind(to_json(&line.detail)?)
-                    .bind(seq)
-                    .execute(&self.pool)
-                    .await?;
-                lines += 1;
-            }
+                (seq, line.detail)
+            });
+            self.mask_audit(&erasure.id, &masked.collect::<Vec<_>>(), now)
+                .await?;
         }
         let mut jobs = 0;
         for mut job in self.jobs_of_buyer(mask.user).await? {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use crate::audit::AuditLine;
 use crate::order::{Charge, Holds, OrderEvent, OrderId};
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::orders::{ReadReceipt, order_id};
@@ -252,7 +253,12 @@ impl Store {
 
     /// Sets `stock.sold` to what the orders say that hold units, if both are still as they were compared; says whether.
     /// Landing waits for the row meanwhile, so no order comes between.
-    pub async fn mend_sold(&self, campaign: &str, sku: &str, sold: i64, held: i64) -> StoreResult<bool> {
+    pub async fn mend_sold(
+        &self,
+        (campaign, sku): (&str, &str),
+        (sold, held): (i64, i64),
+        audit: &[AuditLine<'_>],
+    ) -> StoreResult<bool> {
         let mut tx = self.begin().await?;
         let lock = self.dialect.for_update();
         let sql = format!("SELECT sold FROM stock WHERE campaign_id = ? AND sku_id = ?{lock}");
@@ -280,6 +286,7 @@ impl Store {
             .bind(sku)
             .execute(&mut *tx)
             .await?;
+        self.append_audit(&mut tx, audit).await?;
         tx.commit().await?;
         Ok(true)
     }

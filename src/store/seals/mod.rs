@@ -7,6 +7,7 @@ pub(in crate::store) mod senders;
 
 use std::collections::BTreeMap;
 
+use crate::audit::AuditLine;
 use crate::seal::Key;
 use crate::store::rows::{int, maybe_moment, moment, narrow, text};
 use crate::store::time;
@@ -98,13 +99,16 @@ impl Store {
     }
 
     /// From now on, records under this key are forged where a lander does not have it. `false`: it was never used.
-    pub async fn retire_seal_key(&self, id: &str, now: i64) -> StoreResult<bool> {
+    pub async fn retire_seal_key(&self, id: &str, now: i64, audit: &[AuditLine<'_>]) -> StoreResult<bool> {
+        let mut tx = self.begin().await?;
         let sql = "UPDATE seal_keys SET retired_at = COALESCE(retired_at, ?) WHERE key_id = ?";
         sqlx::query(sql)
             .bind(time::to_text(now)?)
             .bind(id)
-            .execute(&self.pool)
+            .execute(&mut *tx)
             .await?;
+        self.append_audit(&mut tx, audit).await?;
+        tx.commit().await?;
         // MySQL counts rows that changed, not rows that matched.
         Ok(self.seal_keys().await?.iter().any(|key| key.id == id))
     }
@@ -137,6 +141,7 @@ impl Store {
         &self,
         from: &BTreeMap<(String, i32), i64>,
         now: i64,
+        audit: &[AuditLine<'_>],
     ) -> StoreResult<CutOver> {
         let at = time::to_text(now)?;
         let mut tx = self.begin().await?;
@@ -177,6 +182,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
+        self.append_audit(&mut tx, audit).await?;
         tx.commit().await?;
         let decided = self.cut_over().await?;
         decided.ok_or_else(|| StoreError::Permanent("the cut-over was deleted as it was decided".to_owned()))

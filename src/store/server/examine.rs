@@ -19,6 +19,7 @@ pub const TABLES: &[&str] = &[
     "audience_changes",
     "audiences",
     "audit",
+    "audit_heads",
     "buyer_samples",
     "campaigns",
     "console_sessions",

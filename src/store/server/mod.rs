@@ -15,7 +15,7 @@ use crate::store::{Store, StoreError, StoreResult};
 /// Tables that a transaction has to cover.
 const TABLES: &str = "'orders', 'stock', 'usage', 'landing_offsets', 'dead_letters', 'order_changes', 'releases', \
                       'revocations', 'log_gaps', 'leases', \
-                      'campaigns', 'revisions', 'activations', 'audit', 'modules', 'module_chunks'";
+                      'campaigns', 'revisions', 'activations', 'audit', 'audit_heads', 'modules', 'module_chunks'";
 /// A row of `usage` that no limit allows; nobody can make a campaign without a name.
 const FORBIDDEN: &str = "INSERT INTO `usage` (campaign_id, counter, window_start, subject, used, allowed) \
                          VALUES ('', 'probe', 0, 'probe', 1, 0)";

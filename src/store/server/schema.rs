@@ -44,6 +44,7 @@ impl Store {
         }
         migrated?;
         self.check_guards().await?;
+        self.begin_chains().await?;
         Ok(self.applied().await?.migrations.len().saturating_sub(before))
     }
 

@@ -2,7 +2,8 @@
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use super::{AuditLine, NewStockChange, StockChange, StockChangeKind};
+use super::{NewStockChange, StockChange, StockChangeKind};
+use crate::audit::AuditLine;
 use crate::campaign::{Activation, Sku};
 use crate::revision::Revision;
 use crate::store::campaigns::{append_revision, put_in_force, skus};
@@ -17,6 +18,7 @@ pub struct Commit<'a> {
     pub seen: u64,
     /// Compiled for the units that there are afterwards; its number is ignored.
     pub revision: &'a Revision,
+    /// Revision, epoch, units and total are added to their details.
     pub audit: Vec<AuditLine<'a>>,
     /// Milliseconds since 1970-01-01 UTC.
     pub now: i64,
@@ -78,7 +80,9 @@ impl Store {
             }
             _ => set_total(&mut tx, new.campaign, new.sku, "total + ?", new.asked).await?,
         }
-        let committed = finish(&mut tx, (new.campaign, new.sku), number, new.asked, commit).await?;
+        let committed = self
+            .finish(&mut tx, (new.campaign, new.sku), number, new.asked, commit)
+            .await?;
         tx.commit().await.map_err(StoreError::of_commit)?;
         Ok(Some(committed))
     }
@@ -112,7 +116,9 @@ impl Store {
         .await?;
         let after = self.total(&mut tx, campaign, sku).await?;
         let units = before.saturating_sub(after);
-        let committed = finish(&mut tx, (campaign, sku), change.number, units, commit).await?;
+        let committed = self
+            .finish(&mut tx, (campaign, sku), change.number, units, commit)
+            .await?;
         tx.commit().await.map_err(StoreError::of_commit)?;
         Ok(Some(committed))
     }
@@ -140,7 +146,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         let said = [("units", 0), ("total", total)];
-        write_audit(&mut tx, &change.campaign, audit, &said, now).await?;
+        self.append_audit(&mut tx, &told(audit, &said)).await?;
         tx.commit().await.map_err(StoreError::of_commit)?;
         Ok(true)
     }
@@ -189,6 +195,53 @@ impl Store {
         put_in_force(&mut tx, campaign, raised, now).await?;
         tx.commit().await.map_err(StoreError::of_commit)?;
         Ok(Some(raised))
+    }
+
+    /// Revision, activation, what the change says of itself, and the audit trail.
+    async fn finish(
+        &self,
+        tx: &mut Transaction<'_, Any>,
+        (campaign, sku): (&str, &str),
+        number: u64,
+        units: u64,
+        commit: Commit<'_>,
+    ) -> StoreResult<Committed> {
+        let revision = append_revision(tx, commit.revision).await?;
+        let activation = Activation {
+            epoch: commit.seen + 1,
+            revision,
+        };
+        put_in_force(tx, campaign, activation, commit.now).await?;
+        let total: i64 = sqlx::query_scalar("SELECT total FROM stock WHERE campaign_id = ? AND sku_id = ?")
+            .bind(campaign)
+            .bind(sku)
+            .fetch_one(&mut **tx)
+            .await?;
+        sqlx::query(
+            "UPDATE stock_changes SET units = ?, total = ?, revision = ?, epoch = ? WHERE campaign_id = ? AND number = ?",
+        )
+        .bind(units as i64)
+        .bind(total)
+        .bind(i64::from(revision))
+        .bind(activation.epoch as i64)
+        .bind(campaign)
+        .bind(number as i64)
+        .execute(&mut **tx)
+        .await?;
+        let total = total.unsigned_abs();
+        let said = [
+            ("units", units),
+            ("total", total),
+            ("revision", u64::from(revision)),
+            ("epoch", activation.epoch),
+        ];
+        self.append_audit(tx, &told(commit.audit, &said)).await?;
+        Ok(Committed {
+            number,
+            units,
+            total,
+            activation,
+        })
     }
 
     /// Locks the campaign; the number that its next change gets.
@@ -311,76 +364,11 @@ async fn is_undecided(tx: &mut Transaction<'_, Any>, change: &StockChange, units
     Ok(same == 1)
 }
 
-/// Revision, activation, what the change says of itself, and the audit trail.
-async fn finish(
-    tx: &mut Transaction<'_, Any>,
-    (campaign, sku): (&str, &str),
-    number: u64,
-    units: u64,
-    commit: Commit<'_>,
-) -> StoreResult<Committed> {
-    let revision = append_revision(tx, commit.revision).await?;
-    let activation = Activation {
-        epoch: commit.seen + 1,
-        revision,
-    };
-    put_in_force(tx, campaign, activation, commit.now).await?;
-    let total: i64 = sqlx::query_scalar("SELECT total FROM stock WHERE campaign_id = ? AND sku_id = ?")
-        .bind(campaign)
-        .bind(sku)
-        .fetch_one(&mut **tx)
-        .await?;
-    sqlx::query(
-        "UPDATE stock_changes SET units = ?, total = ?, revision = ?, epoch = ? WHERE campaign_id = ? AND number = ?",
-    )
-    .bind(units as i64)
-    .bind(total)
-    .bind(i64::from(revision))
-    .bind(activation.epoch as i64)
-    .bind(campaign)
-    .bind(number as i64)
-    .execute(&mut **tx)
-    .await?;
-    let total = total.unsigned_abs();
-    let said = [
-        ("units", units),
-        ("total", total),
-        ("revision", u64::from(revision)),
-        ("epoch", activation.epoch),
-    ];
-    write_audit(tx, campaign, commit.audit, &said, commit.now).await?;
-    Ok(Committed {
-        number,
-        units,
-        total,
-        activation,
-    })
-}
-
-async fn write_audit(
-    tx: &mut Transaction<'_, Any>,
-    target: &str,
-    lines: Vec<AuditLine<'_>>,
-    said: &[(&str, u64)],
-    now: i64,
-) -> StoreResult<()> {
-    for AuditLine {
-        actor,
-        action,
-        mut detail,
-    } in lines
-    {
-        for (name, number) in said {
-            detail[*name] = (*number).into();
-        }
-        sqlx::query("INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)")
-            .bind(time::to_text(now)?)
-            .bind(actor)
-            .bind(action)
-            .bind(target)
-            .bind(to_json(&detail)?)
-            .execute(&mut **tx)
-            .await?;
-    }
-    Ok(())
+/// Lines with what the transaction alone knows.
+fn told<'a>(lines: Vec<AuditLine<'a>>, said: &[(&str, u64)]) -> Vec<AuditLine<'a>> {
+    let each = lines.into_iter().map(|line| {
+        let numbers = said.iter();
+        numbers.fold(line, |line, (name, number)| line.saying(name, *number))
+    });
+    each.collect()
 }

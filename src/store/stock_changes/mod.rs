@@ -91,15 +91,6 @@ impl StockChange {
     }
 }
 
-/// A line of the audit trail that is written with a change; revision, epoch, units and total are added to its detail.
-#[derive(Clone, Debug)]
-pub struct AuditLine<'a> {
-    pub actor: &'a str,
-    pub action: &'a str,
-    /// A JSON object.
-    pub detail: serde_json::Value,
-}
-
 impl Store {
     /// The change that an operation has begun.
     pub async fn stock_change(&self, operation: &str) -> StoreResult<Option<StockChange>> {

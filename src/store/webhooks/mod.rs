@@ -5,9 +5,10 @@ pub(super) mod log;
 pub(super) mod outcome;
 pub(super) mod prune;
 
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use crate::audit::AuditLine;
 use crate::store::rows::{json, maybe_moment, maybe_text, moment, text, to_json};
 use crate::store::{Store, StoreResult, time};
 use crate::wire::secret::Hidden;
@@ -38,6 +39,21 @@ pub struct Disabled {
     pub at: i64,
     /// What it did; `None`: somebody disabled it.
     pub why: Option<String>,
+}
+
+/// Whether an endpoint is sent to after a change.
+#[derive(Clone, Copy, Debug)]
+pub enum Sending<'a> {
+    AsItWas,
+    Disabled(&'a Disabled),
+    Enabled,
+}
+
+/// What became of an endpoint that was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebhookChanged {
+    /// It was disabled, and is sent to again.
+    pub enabled: bool,
 }
 
 impl WebhookRow {
@@ -72,7 +88,8 @@ fn row(row: &AnyRow) -> StoreResult<WebhookRow> {
 
 impl Store {
     /// A new endpoint, which is sent to.
-    pub async fn insert_webhook(&self, new: &WebhookRow) -> StoreResult<()> {
+    pub async fn insert_webhook(&self, new: &WebhookRow, audit: &[AuditLine<'_>]) -> StoreResult<()> {
+        let mut tx = self.begin().await?;
         sqlx::query(
             "INSERT INTO webhooks (webhook_id, campaign_id, url, events, secret, note, created_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -84,9 +101,10 @@ impl Store {
         .bind(new.secret.0.as_str())
         .bind(new.note.as_deref())
         .bind(time::to_text(new.created_at)?)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        self.append_audit(&mut tx, audit).await?;
+        Ok(tx.commit().await?)
     }
 
     /// All of them, the oldest first: there are few.
@@ -105,20 +123,47 @@ impl Store {
         found.as_ref().map(row).transpose()
     }
 
-    /// Writes URL, events and note of an endpoint; `false` where it is gone.
-    pub async fn change_webhook(&self, changed: &WebhookRow) -> StoreResult<bool> {
+    /// Writes URL, events and note of an endpoint, disables it or sends to it again, and what the audit trail says of that, in one
+    /// transaction. What became of it; `None` where it is gone.
+    pub async fn change_webhook(
+        &self,
+        changed: &WebhookRow,
+        sending: Sending<'_>,
+        audit: &[AuditLine<'_>],
+    ) -> StoreResult<Option<WebhookChanged>> {
+        let mut tx = self.begin().await?;
         let done = sqlx::query("UPDATE webhooks SET url = ?, events = ?, note = ? WHERE webhook_id = ?")
             .bind(changed.url.as_str())
             .bind(to_json(&changed.events)?)
             .bind(changed.note.as_deref())
             .bind(changed.id.as_str())
-            .execute(&self.pool)
+            .execute(&mut *tx)
             .await?;
-        Ok(done.rows_affected() > 0)
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let enabled = match sending {
+            Sending::AsItWas => false,
+            Sending::Disabled(disabled) => {
+                disable(&mut tx, &changed.id, disabled).await?;
+                false
+            }
+            Sending::Enabled => enable(&mut tx, &changed.id).await?,
+        };
+        self.append_audit(&mut tx, audit).await?;
+        tx.commit().await?;
+        Ok(Some(WebhookChanged { enabled }))
     }
 
     /// Gives an endpoint another secret; the one that it had signs as well until `keep_until`. `false` where it is gone.
-    pub async fn rotate_webhook(&self, id: &str, secret: &Hidden, keep_until: i64) -> StoreResult<bool> {
+    pub async fn rotate_webhook(
+        &self,
+        id: &str,
+        secret: &Hidden,
+        keep_until: i64,
+        audit: &[AuditLine<'_>],
+    ) -> StoreResult<bool> {
+        let mut tx = self.begin().await?;
         // From left to right: MySQL has changed already what stands before.
         let done = sqlx::query(
             "UPDATE webhooks SET previous_secret = secret, previous_until = ?, secret = ? WHERE webhook_id = ?",
@@ -126,34 +171,21 @@ impl Store {
         .bind(time::to_text(keep_until)?)
         .bind(secret.0.as_str())
         .bind(id)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(done.rows_affected() > 0)
+        self.commit_if(tx, done.rows_affected() > 0, audit).await
     }
 
     /// Sends nothing any more to an endpoint; `false` where that is so already.
-    pub async fn disable_webhook(&self, id: &str, disabled: &Disabled) -> StoreResult<bool> {
-        let done = sqlx::query(
-            "UPDATE webhooks SET disabled_at = ?, disabled_why = ? WHERE webhook_id = ? AND disabled_at IS NULL",
-        )
-        .bind(time::to_text(disabled.at)?)
-        .bind(disabled.why.as_deref())
-        .bind(id)
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    /// Sends to an endpoint again; `false` where that is so already.
-    pub async fn enable_webhook(&self, id: &str) -> StoreResult<bool> {
-        let done = sqlx::query(
-            "UPDATE webhooks SET disabled_at = NULL, disabled_why = NULL, failing_since = NULL \
-             WHERE webhook_id = ? AND disabled_at IS NOT NULL",
-        )
-        .bind(id)
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() > 0)
+    pub async fn disable_webhook(
+        &self,
+        id: &str,
+        disabled: &Disabled,
+        audit: &[AuditLine<'_>],
+    ) -> StoreResult<bool> {
+        let mut tx = self.begin().await?;
+        let done = disable(&mut tx, id, disabled).await?;
+        self.commit_if(tx, done, audit).await
     }
 
     /// Since when nothing has been delivered to an endpoint; `None`: something was.
@@ -167,12 +199,13 @@ impl Store {
     }
 
     /// Removes an endpoint; `false` where it is gone. Its deliveries are pruned.
-    pub async fn remove_webhook(&self, id: &str) -> StoreResult<bool> {
+    pub async fn remove_webhook(&self, id: &str, audit: &[AuditLine<'_>]) -> StoreResult<bool> {
+        let mut tx = self.begin().await?;
         let done = sqlx::query("DELETE FROM webhooks WHERE webhook_id = ?")
             .bind(id)
-            .execute(&self.pool)
+            .execute(&mut *tx)
             .await?;
-        Ok(done.rows_affected() > 0)
+        self.commit_if(tx, done.rows_affected() > 0, audit).await
     }
 
     /// Gives up a lease before it ends, so that another process need not wait.
@@ -184,4 +217,27 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+async fn disable(tx: &mut Transaction<'_, Any>, id: &str, disabled: &Disabled) -> StoreResult<bool> {
+    let done = sqlx::query(
+        "UPDATE webhooks SET disabled_at = ?, disabled_why = ? WHERE webhook_id = ? AND disabled_at IS NULL",
+    )
+    .bind(time::to_text(disabled.at)?)
+    .bind(disabled.why.as_deref())
+    .bind(id)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+async fn enable(tx: &mut Transaction<'_, Any>, id: &str) -> StoreResult<bool> {
+    let done = sqlx::query(
+        "UPDATE webhooks SET disabled_at = NULL, disabled_why = NULL, failing_since = NULL \
+         WHERE webhook_id = ? AND disabled_at IS NOT NULL",
+    )
+    .bind(id)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }

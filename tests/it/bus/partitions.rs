@@ -289,7 +289,10 @@ async fn an_order_that_is_copied_to_another_partition_is_forged() {
         ..plain.clone()
     };
     let db = database::sqlite().await;
-    db.store.decide_cut_over(&[].into(), NOW).await.expect("decided");
+    db.store
+        .decide_cut_over(&[].into(), NOW, &[])
+        .await
+        .expect("decided");
     let summer = open(&db, "summer", Some(PARTITIONS as u32)).await;
     let producer = KafkaProducer::new(config.clone()).expect("made");
     assert_eq!(acknowledged(&publish(&producer, vec![lane(&summer, 1)])), Ok(()));

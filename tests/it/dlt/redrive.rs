@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rushgate::audit::AskedBy;
 use rushgate::bus::Producer;
 use rushgate::letters::redrive;
 use rushgate::letters::{Replayer, Route, StoredLetters};
@@ -28,7 +29,7 @@ pub fn replayer(db: &Database, bus: &Arc<Tape>) -> Replayer {
         producer: Some(sends),
         targets: vec![TOPIC.to_owned()],
         group: "rushgate-landing".to_owned(),
-        actor: "rushgate land".to_owned(),
+        actor: AskedBy::from("rushgate land").into(),
         action: "dlt.redrive",
         rate: 10_000,
         max_replays: 3,

@@ -66,7 +66,7 @@ async fn upload(store: &Store) -> AudienceRef {
     };
     let packed: Vec<Result<_, StoreError>> = (0..buckets).map(|bucket| Ok((bucket, of(bucket)))).collect();
     let (_, row) = store
-        .insert_audience(&new, stream::iter(packed).boxed())
+        .insert_audience(&new, stream::iter(packed).boxed(), Vec::new())
         .await
         .expect("stored");
     AudienceRef::whole(row.version, buckets)
@@ -328,7 +328,7 @@ async fn changed(sale: &Sale) -> AudienceRef {
     };
     let row = sale
         .store
-        .change_audience(&change)
+        .change_audience(&change, Vec::new())
         .await
         .expect("stored")
         .expect("the newest");

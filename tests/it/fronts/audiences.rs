@@ -3,6 +3,7 @@
 use futures_util::StreamExt;
 use futures_util::stream;
 use rushgate::audience::{Delimiter, ListKind, TableOptions, TableRead};
+use rushgate::audit::AskedBy;
 use rushgate::control::{
     Asked, AudienceUpload, Changed, ControlError, Format, MemberChange, MembersStream, Reading, Repinned,
     Uploaded,
@@ -29,7 +30,7 @@ pub fn row(id: &str, version: u32, digest: &str) -> AudienceRow {
 }
 
 /// Says in the digest what it was given.
-pub async fn upload(actor: &str, upload: AudienceUpload) -> Result<Uploaded, ControlError> {
+pub async fn upload(by: AskedBy<'_>, upload: AudienceUpload) -> Result<Uploaded, ControlError> {
     let AudienceUpload {
         id,
         gzip,
@@ -50,7 +51,7 @@ pub async fn upload(actor: &str, upload: AudienceUpload) -> Result<Uploaded, Con
         "huge" => Err(ControlError::TooLarge("the list is larger than 256 MiB".into())),
         _ => Ok(Uploaded {
             new: id != "same",
-            row: row(&id, 2, &format!("{actor} {gzip} {text}")),
+            row: row(&id, 2, &format!("{} {gzip} {text}", by.actor)),
             behind,
             pinned: id != "unasked",
             activated: activate.into_iter().map(repinned).collect(),
@@ -99,7 +100,7 @@ pub async fn is_member(id: &str, version: Option<u32>, member: &str) -> Result<A
 }
 
 /// Says in the digest what it was given.
-pub fn change_member(actor: &str, change: MemberChange) -> Result<Changed, ControlError> {
+pub fn change_member(by: AskedBy<'_>, change: MemberChange) -> Result<Changed, ControlError> {
     let MemberChange {
         id,
         member,
@@ -112,7 +113,7 @@ pub fn change_member(actor: &str, change: MemberChange) -> Result<Changed, Contr
     }
     Ok(Changed {
         new: member != "same",
-        row: row(&id, 3, &format!("{actor} {member} {listed} {strict}")),
+        row: row(&id, 3, &format!("{} {member} {listed} {strict}", by.actor)),
         behind: vec![("spring".to_owned(), 3, 1)],
         pinned: true,
         activated: activate.into_iter().map(repinned).collect(),

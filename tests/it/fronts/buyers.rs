@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use rushgate::admin::Buyers;
+use rushgate::audit::AskedBy;
 use rushgate::control::{self, BuyerLines, ControlError, EraseBody, ErasureView, Operation};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -17,7 +18,7 @@ fn answered<'a, T: Send + 'a>(result: Result<T, ControlError>) -> Answered<'a, T
 }
 
 impl Buyers for Scripted {
-    fn export_buyer<'a>(&'a self, _: &'a str, user: &'a str) -> Answered<'a, BuyerLines> {
+    fn export_buyer<'a>(&'a self, _: AskedBy<'a>, user: &'a str) -> Answered<'a, BuyerLines> {
         let some = [Ok(vec![json!({"kind": "order", "user": user})]), Ok(vec![])];
         let rest = match user {
             "broken" => Err(ControlError::Unavailable("the database is gone".into())),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use rushgate::admin::{self, Admin, Check, Health, Helper, Readiness, Rules};
+use rushgate::audit::AskedBy;
 use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
@@ -193,13 +194,13 @@ fn done() -> rushgate::control::Answered {
 impl Rules for Scripted {
     fn upload_module<'a>(
         &'a self,
-        actor: &'a str,
+        by: AskedBy<'a>,
         bytes: Vec<u8>,
         replace_builtin: bool,
     ) -> Answered<'a, UploadedModule> {
         let uploaded = |new| UploadedModule {
             new,
-            row: module(actor),
+            row: module(by.actor),
             replaces_builtin: replace_builtin,
             highest: "1.2.0".into(),
         };
@@ -213,7 +214,7 @@ impl Rules for Scripted {
         })
     }
 
-    fn delete_module<'a>(&'a self, _: &'a str, selector: &'a str) -> Answered<'a, ()> {
+    fn delete_module<'a>(&'a self, _: AskedBy<'a>, selector: &'a str) -> Answered<'a, ()> {
         answered(match selector {
             "tiers@1.0.0" => Ok(()),
             "pinned@1.0.0" => Err(ControlError::Conflict("pinned by revision 3".into())),
@@ -232,8 +233,8 @@ impl Rules for Scripted {
         })
     }
 
-    fn upload_audience<'a>(&'a self, actor: &'a str, upload: AudienceUpload) -> Answered<'a, Uploaded> {
-        crate::fronts::audiences::upload(actor, upload).boxed()
+    fn upload_audience<'a>(&'a self, by: AskedBy<'a>, upload: AudienceUpload) -> Answered<'a, Uploaded> {
+        crate::fronts::audiences::upload(by, upload).boxed()
     }
 
     fn audiences(&self) -> Answered<'_, Vec<AudienceRow>> {
@@ -264,22 +265,22 @@ impl Rules for Scripted {
         crate::fronts::audiences::is_member(id, version, member).boxed()
     }
 
-    fn change_member<'a>(&'a self, actor: &'a str, change: MemberChange) -> Answered<'a, Changed> {
-        answered(crate::fronts::audiences::change_member(actor, change))
+    fn change_member<'a>(&'a self, by: AskedBy<'a>, change: MemberChange) -> Answered<'a, Changed> {
+        answered(crate::fronts::audiences::change_member(by, change))
     }
 
     fn members<'a>(&'a self, id: &'a str, version: u32) -> Answered<'a, MembersStream> {
         crate::fronts::audiences::members(id, version).boxed()
     }
 
-    fn delete_audience<'a>(&'a self, _: &'a str, _: &'a str, version: u32) -> Answered<'a, ()> {
+    fn delete_audience<'a>(&'a self, _: AskedBy<'a>, _: &'a str, version: u32) -> Answered<'a, ()> {
         answered(match version {
             1 => Ok(()),
             _ => Err(ControlError::Conflict(format!("version {version} is the newest"))),
         })
     }
 
-    fn create_campaign<'a>(&'a self, _: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
+    fn create_campaign<'a>(&'a self, _: AskedBy<'a>, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
         answered(match new.id.as_str() {
             "taken" => Err(ControlError::Conflict(
                 "there is a campaign \"taken\" already".into(),
@@ -299,7 +300,7 @@ impl Rules for Scripted {
 
     fn create_revision<'a>(
         &'a self,
-        _: &'a str,
+        _: AskedBy<'a>,
         campaign: &'a str,
         _: NewRevision,
         dry_run: bool,

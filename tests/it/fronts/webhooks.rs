@@ -3,6 +3,7 @@
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rushgate::admin::Webhooks;
+use rushgate::audit::AskedBy;
 use rushgate::store::{DeliveryPlace, DeliveryRow, DeliveryState};
 use rushgate::webhooks::{
     Created, NewWebhook, Replay, Replayed, Rotated, Rotation, Tried, WebhookChange, WebhookError, WebhookView,
@@ -21,7 +22,7 @@ fn none<'a, T: Send + 'a>(id: &str) -> Done<'a, T> {
 }
 
 impl Webhooks for NoWebhooks {
-    fn create<'a>(&'a self, _: &'a str, _: NewWebhook) -> Done<'a, Created> {
+    fn create<'a>(&'a self, _: AskedBy<'a>, _: NewWebhook) -> Done<'a, Created> {
         let full = WebhookError::Conflict("there are as many as there may be".to_owned());
         std::future::ready(Err(full)).boxed()
     }
@@ -34,15 +35,15 @@ impl Webhooks for NoWebhooks {
         none(id)
     }
 
-    fn change<'a>(&'a self, _: &'a str, id: &'a str, _: WebhookChange) -> Done<'a, WebhookView> {
+    fn change<'a>(&'a self, _: AskedBy<'a>, id: &'a str, _: WebhookChange) -> Done<'a, WebhookView> {
         none(id)
     }
 
-    fn rotate<'a>(&'a self, _: &'a str, id: &'a str, _: Rotation) -> Done<'a, Rotated> {
+    fn rotate<'a>(&'a self, _: AskedBy<'a>, id: &'a str, _: Rotation) -> Done<'a, Rotated> {
         none(id)
     }
 
-    fn remove<'a>(&'a self, _: &'a str, id: &'a str) -> Done<'a, ()> {
+    fn remove<'a>(&'a self, _: AskedBy<'a>, id: &'a str) -> Done<'a, ()> {
         none(id)
     }
 
@@ -56,11 +57,11 @@ impl Webhooks for NoWebhooks {
         none(id)
     }
 
-    fn replay<'a>(&'a self, _: &'a str, id: &'a str, _: Replay) -> Done<'a, Replayed> {
+    fn replay<'a>(&'a self, _: AskedBy<'a>, id: &'a str, _: Replay) -> Done<'a, Replayed> {
         none(id)
     }
 
-    fn test<'a>(&'a self, _: &'a str, id: &'a str) -> Done<'a, Tried> {
+    fn test<'a>(&'a self, _: AskedBy<'a>, id: &'a str) -> Done<'a, Tried> {
         none(id)
     }
 }

@@ -128,7 +128,13 @@ async fn a_revision_that_was_never_in_force_admits_nobody(db: Database) {
     let mut draft = database::revision("spring");
     draft.plan = active.revision.plan.clone();
     draft.plan.constraints.clear();
-    assert_eq!(db.store.insert_revision(&draft).await.expect("stored"), 2);
+    assert_eq!(
+        db.store
+            .insert_revision(&draft, Vec::new())
+            .await
+            .expect("stored"),
+        2
+    );
     let loose = known_now(&db.store, 2).await;
     let forged = [
         placed(&active, "ann", 1, &[]),

@@ -43,7 +43,13 @@ async fn sale_under(store: &Store, plans: &[Plan]) -> Vec<Compiled> {
                 .await
                 .expect("a campaign"),
             _ => {
-                assert_eq!(store.insert_revision(&revision).await.expect("stored"), number);
+                assert_eq!(
+                    store
+                        .insert_revision(&revision, Vec::new())
+                        .await
+                        .expect("stored"),
+                    number
+                );
                 let activated = testkit::database::activate(store, "spring", number, database::NOW).await;
                 activated.expect("activated");
             }

@@ -46,7 +46,7 @@ pub fn verifying(keys: &Arc<Keyring>) -> Config {
 
 /// From the first record on.
 pub async fn require_seals(store: &Store) {
-    let decided = store.decide_cut_over(&[].into(), NOW).await;
+    let decided = store.decide_cut_over(&[].into(), NOW, &[]).await;
     decided.expect("decided");
 }
 
@@ -203,7 +203,7 @@ async fn records_without_a_seal_land_until_the_cut_over(db: Database) {
     let send = |user: &str| wait(&publish(&plain, vec![outbound(&order(user, "1"))]));
     assert_eq!(send("before"), Ok(()));
     let from = [((TOPIC.to_owned(), 0), 2)].into();
-    db.store.decide_cut_over(&from, NOW).await.expect("decided");
+    db.store.decide_cut_over(&from, NOW, &[]).await.expect("decided");
     assert_eq!((send("last"), send("after")), (Ok(()), Ok(())));
     let metrics = stop(landing).await;
     assert_eq!(
@@ -269,7 +269,7 @@ async fn a_key_in_use_elsewhere_is_waited_for_until_it_is_retired(db: Database) 
     database::until("the partition waits", || awaits() == 1).await;
     assert!(waits.try_recv().is_err(), "nothing is skipped");
     assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 0);
-    assert!(db.store.retire_seal_key("new", NOW).await.expect("asked"));
+    assert!(db.store.retire_seal_key("new", NOW, &[]).await.expect("asked"));
     assert_eq!(wait(&waits), Ok(()));
     database::until("it waits no more", || awaits() == 0).await;
     let metrics = stop(landing).await;
@@ -313,7 +313,13 @@ async fn an_order_of_an_unknown_revision_waits_for_it(db: Database) {
     database::until("what is before it lands", || metrics.confirmed.get() == 1).await;
     assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 0);
     let revision = database::revision("spring");
-    assert_eq!(db.store.insert_revision(&revision).await.expect("stored"), 2);
+    assert_eq!(
+        db.store
+            .insert_revision(&revision, Vec::new())
+            .await
+            .expect("stored"),
+        2
+    );
     let activated = testkit::database::activate(&db.store, "spring", 2, NOW).await;
     activated.expect("activated");
     assert_eq!(wait(&answer), Ok(()));

@@ -188,7 +188,7 @@ async fn what_nobody_of_ours_published_is_passed_over_whole(db: Database) {
     require_seals(&db.store).await;
     let (old, keys) = (keyring(&[("old", 3)]), keyring(&[("a", 1)]));
     db.store.use_seal_key(old.first(), NOW).await.expect("noted");
-    assert!(db.store.retire_seal_key("old", NOW).await.expect("asked"));
+    assert!(db.store.retire_seal_key("old", NOW, &[]).await.expect("asked"));
     let (plain, consumer) = embedded::pair(0);
     let ours = plain.sealed(keys.clone());
     let stored = stored(0);
@@ -267,7 +267,7 @@ async fn an_order_is_forged_for_itself(db: Database) {
     db.store.use_seal_key(old.first(), NOW).await.expect("noted");
     // Long before: what may have waited in an outbox since is none of the forged ones.
     let before = NOW - 3_600_000;
-    assert!(db.store.retire_seal_key("old", before).await.expect("asked"));
+    assert!(db.store.retire_seal_key("old", before, &[]).await.expect("asked"));
     db.execute("UPDATE seal_cut_over SET decided_at = '2026-11-01 00:00:00.000'")
         .await;
     let (producer, consumer) = embedded::pair(0);
@@ -390,7 +390,13 @@ async fn charges_that_cannot_be_made_are_waited_for(db: Database) {
     database::until("an unknown revision is waited for", || waits() == 1).await;
     assert!(unknown.try_recv().is_err(), "nothing is skipped");
     let revision = database::revision("spring");
-    assert_eq!(db.store.insert_revision(&revision).await.expect("stored"), 2);
+    assert_eq!(
+        db.store
+            .insert_revision(&revision, Vec::new())
+            .await
+            .expect("stored"),
+        2
+    );
     testkit::database::activate(&db.store, "spring", 2, NOW)
         .await
         .expect("activated");

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use rushgate::audit::AskedBy;
 use rushgate::letters::redrive;
 use rushgate::letters::{Replayer, Route, StoredLetters};
 
@@ -19,7 +20,7 @@ fn lander(store: &Store, producer: &EmbeddedProducer) -> redrive::Redrive {
         producer: Some(Arc::new(producer.clone())),
         targets: vec![TOPIC.to_owned()],
         group: "rushgate-landing".to_owned(),
-        actor: "rushgate land".to_owned(),
+        actor: AskedBy::from("rushgate land").into(),
         action: "dlt.redrive",
         rate: 10_000,
         max_replays: 3,

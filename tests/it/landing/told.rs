@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
+use rushgate::audit::AuditLine;
 use rushgate::bus::{Acknowledge, Forward, ORDER_EVENTS_TOPIC, Topics};
 use rushgate::events::{self, Events, Needs};
 use rushgate::order::{OrderId, OrderState, Release, ToldChange};
@@ -349,8 +350,8 @@ async fn later_changes_are_told_each_with_its_number(db: Database) {
     change(&db, 8..12, to(OrderState::Cancelled, "fraud")).await;
     // Given up: it never comes through landing.
     let lost = order("lost", "1");
-    let detail = serde_json::json!({});
-    let given_up = db.store.give_up(&lost, NOW, "eve", "reconcile", &detail);
+    let line = AuditLine::new(NOW, "eve", "reconcile", "spring", serde_json::json!({}));
+    let given_up = db.store.give_up(&lost, line);
     assert_eq!(given_up.await, Ok(true));
     until_number(&db, UNTOLD, 0).await;
     until_told(&db).await;

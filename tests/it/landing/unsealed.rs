@@ -183,7 +183,7 @@ async fn a_tripped_guard_obeys_the_cut_over_by_itself(db: Database) {
     };
     let answer = publish(&producer, vec![nonsense(); 120]);
     database::until("the guard trips", || landing.state().guard().is_some()).await;
-    let decided = db.store.decide_cut_over(&[].into(), NOW).await;
+    let decided = db.store.decide_cut_over(&[].into(), NOW, &[]).await;
     decided.expect("decided");
     assert_eq!(wait(&answer), Ok(()));
     let state = landing.state();

@@ -32,7 +32,7 @@ impl Sale {
     async fn note(&self, row: &PauseRow) {
         let noted = self
             .store()
-            .insert_pause_after(CAMPAIGN, row.pause.number - 1, row)
+            .insert_pause_after(CAMPAIGN, row.pause.number - 1, row, &[])
             .await;
         assert!(noted.expect("written"), "somebody else came first");
     }

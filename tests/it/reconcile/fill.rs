@@ -62,7 +62,12 @@ async fn second(sale: &Sale) -> Compiled {
 }
 
 async fn stored(sale: &Sale, revision: Revision) -> Compiled {
-    let number = sale.db.store.insert_revision(&revision).await.expect("stored");
+    let number = sale
+        .db
+        .store
+        .insert_revision(&revision, Vec::new())
+        .await
+        .expect("stored");
     let revision = Revision { number, ..revision };
     Compiled::build(sale.active.campaign.clone(), revision).expect("a valid plan")
 }

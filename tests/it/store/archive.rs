@@ -57,7 +57,7 @@ async fn each_campaign_is_live_as_long_as_its_active_revision_keeps_it(db: Datab
     // What a revision says counts once it is active.
     let number = db
         .store
-        .insert_revision(&kept("short", 366))
+        .insert_revision(&kept("short", 366), Vec::new())
         .await
         .expect("stored");
     assert_eq!(live(&db.store, short.archived_at()).await, ["long"]);
@@ -171,7 +171,11 @@ async fn a_gateway_serves_a_campaign_until_it_is_archived_and_again_when_it_is_e
     // It is extended: whoever activated it has it at once, the others with their next look.
     let mut later = revision("spring");
     later.schedule.closes_at = schedule.expires_at() + ARCHIVE_LEAD_MS;
-    let number = db.store.insert_revision(&later).await.expect("stored");
+    let number = db
+        .store
+        .insert_revision(&later, Vec::new())
+        .await
+        .expect("stored");
     let active = testkit::database::activate(&db.store, "spring", number, NOW).await;
     let expected = Activation {
         epoch: 2,
@@ -210,7 +214,7 @@ async fn a_thousand_invented_names_cost_a_few_reads(db: Database) {
 async fn a_gateway_keeps_the_skus_of_a_campaign_once_for_all_of_its_revisions(db: Database) {
     sale(&db.store, 5).await;
     for number in [2, 3] {
-        let stored = db.store.insert_revision(&revision("spring")).await;
+        let stored = db.store.insert_revision(&revision("spring"), Vec::new()).await;
         assert_eq!(stored.expect("stored"), number);
     }
     let served = Served::over(&db.store);
@@ -227,7 +231,7 @@ async fn a_gateway_keeps_the_skus_of_a_campaign_once_for_all_of_its_revisions(db
     // Other units are another list.
     db.execute("UPDATE stock SET total = total + 1 WHERE campaign_id = 'spring'")
         .await;
-    let stored = db.store.insert_revision(&revision("spring")).await;
+    let stored = db.store.insert_revision(&revision("spring"), Vec::new()).await;
     assert_eq!(stored.expect("stored"), 4);
     let compiled = served.loader.revision("spring", 4).await.expect("asked");
     let compiled = compiled.expect("is there");

@@ -46,7 +46,10 @@ fn short(text: &str) -> Buckets {
 }
 
 async fn put(db: &Database, new: &NewAudience, packed: Buckets) -> (bool, AudienceRow) {
-    db.store.insert_audience(new, packed).await.expect("stored")
+    db.store
+        .insert_audience(new, packed, Vec::new())
+        .await
+        .expect("stored")
 }
 
 async fn numbers(db: &Database, id: &str) -> Vec<u32> {
@@ -118,7 +121,10 @@ async fn half_an_upload_leaves_nothing_behind(db: Database) {
     let cut = StoreError::Refused("cut off".to_owned());
     let packed = (0..300).map(|n| Ok((n, b"ann\n".to_vec())));
     let half = stream::iter(packed.chain([Err(cut)])).boxed();
-    let error = db.store.insert_audience(&list("vip", "a", 400, NOW), half).await;
+    let error = db
+        .store
+        .insert_audience(&list("vip", "a", 400, NOW), half, Vec::new())
+        .await;
     assert_eq!(error.expect_err("cut off").to_string(), "database: cut off");
     assert_eq!(numbers(&db, "vip").await, [0; 0]);
     // The same key again shows that no bucket of it stayed.
@@ -131,7 +137,7 @@ async fn uploads_that_meet_get_a_number_each(db: Database) {
         let store = db.store.clone();
         async move {
             let new = list("vip", &format!("u{n}"), 1, NOW);
-            store.insert_audience(&new, short("ann\n")).await
+            store.insert_audience(&new, short("ann\n"), Vec::new()).await
         }
     };
     let stored = futures_util::future::join_all((0..6).map(upload)).await;
@@ -153,7 +159,7 @@ async fn a_version_is_removed_when_nothing_needs_it(db: Database) {
     let spring = campaign("spring", &[("shoe", 1)]);
     db.store.insert_campaign(&spring, &first).await.expect("stored");
 
-    let remove = |id: &'static str, version| db.store.delete_audience(id, version);
+    let remove = |id: &'static str, version| db.store.delete_audience(id, version, &[]);
     for (version, why) in [(3, "newest"), (2, "revision 1 of campaign \"spring\"")] {
         match remove("vip", version).await {
             Err(StoreError::Conflict(text)) => assert!(text.contains(why), "{text}"),
@@ -183,7 +189,7 @@ async fn change(db: &Database, from: &AudienceRow, packed: &[(u32, &str)]) -> Op
             .collect(),
         kind: from.kind.clone(),
     };
-    db.store.change_audience(&new).await.expect("asked")
+    db.store.change_audience(&new, Vec::new()).await.expect("asked")
 }
 
 async fn texts(db: &Database, version: u32) -> Vec<String> {
@@ -253,7 +259,7 @@ async fn shared_buckets_are_kept_as_long_as_a_version_has_them(db: Database) {
     let second = change(&db, &first, &[(0, "aa\n")]).await.expect("the newest");
     let third = change(&db, &second, &[(0, "aaa\n")]).await.expect("the newest");
     let count = async |table: &str| db.number(&format!("SELECT COUNT(*) FROM {table}")).await;
-    let remove = |version| db.store.delete_audience("vip", version);
+    let remove = |version| db.store.delete_audience("vip", version, &[]);
     // The version that was uploaded whole goes, and the others keep its buckets.
     assert!(remove(1).await.expect("removed"));
     assert_eq!(texts(&db, 2).await, ["aa\n", "b\n"]);

@@ -2,6 +2,7 @@
 
 use rushgate::campaign::Origins;
 use rushgate::order::OrderId;
+use rushgate::store::CampaignEdit;
 use rushgate::store::{BuyerOrder, BuyerPlace, Store};
 use testkit::database::{Database, NOW, sale};
 use testkit::on_both;
@@ -146,11 +147,19 @@ async fn origins_are_kept_and_changed_and_go_back_to_none(db: Database) {
         vec![],
     ] {
         let origins = Origins::new(list).expect("origins");
-        db.store.set_origins("spring", Some(&origins)).await.expect("set");
+        set_origins(&db, Some(origins.clone())).await;
         assert_eq!(kept().await.as_ref(), Some(&origins));
         let live = db.store.live_campaigns(NOW).await.expect("asked");
         assert_eq!(live[0].origins.as_deref(), Some(&origins));
     }
-    db.store.set_origins("spring", None).await.expect("set");
+    set_origins(&db, None).await;
     assert_eq!(kept().await, None);
+}
+
+async fn set_origins(db: &Database, origins: Option<Origins>) {
+    let edit = CampaignEdit {
+        origins: Some(origins),
+        ..CampaignEdit::default()
+    };
+    db.store.edit_campaign("spring", &edit, &[]).await.expect("set");
 }

@@ -1,6 +1,7 @@
 //! The life of an order after it landed: which change is made, what it gives back, and that it is made once.
 
 use rushgate::order::{Hold, Holds, OnExpiry, OrderEvent, OrderId, OrderState, OrderTerms, Release};
+use rushgate::store::CampaignEdit;
 use rushgate::store::{ChangeRow, ChangedOrder, OrderChange, Outcome, Store};
 use testkit::database::{Database, NOW, TOPIC, charge, order, sale, slice};
 use testkit::on_both;
@@ -228,7 +229,11 @@ async fn hold(store: &Store, minutes: Option<u32>) {
         }),
         ..OrderTerms::default()
     };
-    store.set_order_terms("spring", &terms).await.expect("set");
+    let edit = CampaignEdit {
+        terms: Some(terms.clone()),
+        ..CampaignEdit::default()
+    };
+    store.edit_campaign("spring", &edit, &[]).await.expect("set");
     assert_eq!(store.order_terms("spring").await.expect("read"), Some(terms));
 }
 

@@ -26,6 +26,7 @@ mod stock_changes;
 use std::collections::BTreeMap;
 
 use database::{Database, NOW, TOPIC, campaign, connect, order, revision, sale, slice};
+use rushgate::audit::AuditLine;
 use rushgate::campaign::{Activation, RETENTION_MS};
 use rushgate::order::{Charge, OrderEvent, OrderState};
 use rushgate::record::DeadRecord;
@@ -104,14 +105,14 @@ async fn modules_are_found_by_id_version_and_digest(db: Database) {
     for (row, bytes) in [(&old, &b"old"[..]), (&new, b"new"), (&other, b"")] {
         assert!(
             db.store
-                .insert_module(row, bytes, ModuleOrigin::Upload)
+                .insert_module(row, bytes, ModuleOrigin::Upload, &[])
                 .await
                 .expect("stored")
         );
     }
     assert!(
         !db.store
-            .insert_module(&old, b"old", ModuleOrigin::Upload)
+            .insert_module(&old, b"old", ModuleOrigin::Upload, &[])
             .await
             .expect("known"),
         "the same bytes again"
@@ -142,7 +143,7 @@ async fn a_module_larger_than_a_packet_comes_back_whole(db: Database) {
     let row = module("big", "1", 'd', NOW);
     assert!(
         db.store
-            .insert_module(&row, &bytes, ModuleOrigin::Upload)
+            .insert_module(&row, &bytes, ModuleOrigin::Upload, &[])
             .await
             .expect("stored")
     );
@@ -205,7 +206,13 @@ async fn revisions_and_activations_are_numbered(db: Database) {
     sale(&db.store, 5).await;
     let mut second = revision("spring");
     second.schedule.closes_at += 1;
-    assert_eq!(db.store.insert_revision(&second).await.expect("stored"), 2);
+    assert_eq!(
+        db.store
+            .insert_revision(&second, Vec::new())
+            .await
+            .expect("stored"),
+        2
+    );
     second.number = 2;
     assert_eq!(
         db.store.revision("spring", 2).await.expect("asked"),
@@ -246,7 +253,12 @@ async fn revisions_and_activations_are_numbered(db: Database) {
     let tasks: Vec<_> = (0..4)
         .map(|_| {
             let (store, revision) = (db.store.clone(), second.clone());
-            tokio::spawn(async move { store.insert_revision(&revision).await.expect("stored") })
+            tokio::spawn(async move {
+                store
+                    .insert_revision(&revision, Vec::new())
+                    .await
+                    .expect("stored")
+            })
         })
         .collect();
     let mut numbers = Vec::new();
@@ -791,7 +803,7 @@ async fn the_audit_trail_grows(db: Database) {
     let detail = serde_json::json!({"limit": 2});
     for _ in 0..2 {
         db.store
-            .audit(NOW, "ops", "activate", "spring/2", &detail)
+            .audit(&[AuditLine::new(NOW, "ops", "activate", "spring/2", detail.clone())])
             .await
             .expect("stored");
     }

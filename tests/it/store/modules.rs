@@ -21,7 +21,7 @@ on_both!(
 );
 
 async fn insert(db: &Database, row: &ModuleRow, origin: ModuleOrigin) -> StoreResult<bool> {
-    db.store.insert_module(row, b"bytes", origin).await
+    db.store.insert_module(row, b"bytes", origin, &[]).await
 }
 
 #[track_caller]
@@ -90,7 +90,7 @@ async fn of_two_uploads_at_once_one_has_the_name(db: Database) {
         .into();
     let uploads = rows.iter().cloned().map(|row| {
         let store = db.store.clone();
-        tokio::spawn(async move { store.insert_module(&row, b"bytes", Upload).await })
+        tokio::spawn(async move { store.insert_module(&row, b"bytes", Upload, &[]).await })
     });
     let (mut won, mut lost) = (0, 0);
     for upload in uploads.collect::<Vec<_>>() {
@@ -160,7 +160,7 @@ async fn an_id_stands_for_its_highest_version(db: Database) {
         .expect("asked")
         .expect("there");
     assert_eq!(named.digest, "3".repeat(64));
-    let deleted = db.store.delete_module(&"5".repeat(64), NOW).await;
+    let deleted = db.store.delete_module(&"5".repeat(64), NOW, &[]).await;
     assert!(deleted.expect("nothing pins it"));
     let highest = db.store.module("tiers").await.expect("asked").expect("there");
     assert_eq!(highest.version, "1.10.0");
@@ -213,19 +213,29 @@ async fn what_a_revision_pins_is_not_deleted(db: Database) {
         .await
         .expect("stored");
     db.store
-        .insert_revision(&pinning(&shadow, true))
+        .insert_revision(&pinning(&shadow, true), Vec::new())
         .await
         .expect("stored");
     conflict(
-        db.store.delete_module(&rule.digest, NOW).await,
+        db.store.delete_module(&rule.digest, NOW, &[]).await,
         &["tiers@1.0.0", "revision 1 of campaign \"spring\""],
     );
     conflict(
-        db.store.delete_module(&shadow.digest, NOW).await,
+        db.store.delete_module(&shadow.digest, NOW, &[]).await,
         &["tiers@1.1.0", "revision 2 of campaign \"spring\""],
     );
-    assert!(db.store.delete_module(&loose.digest, NOW).await.expect("deleted"));
-    assert!(!db.store.delete_module(&loose.digest, NOW).await.expect("gone"));
+    assert!(
+        db.store
+            .delete_module(&loose.digest, NOW, &[])
+            .await
+            .expect("deleted")
+    );
+    assert!(
+        !db.store
+            .delete_module(&loose.digest, NOW, &[])
+            .await
+            .expect("gone")
+    );
     for selector in ["tiers@1.2.0", &loose.digest] {
         assert_eq!(
             db.store.module(selector).await.expect("asked"),
@@ -252,9 +262,17 @@ async fn what_was_deleted_is_not_pinned(db: Database) {
         .insert_campaign(&spring, &revision("spring"))
         .await
         .expect("stored");
-    assert!(db.store.delete_module(&row.digest, NOW).await.expect("deleted"));
+    assert!(
+        db.store
+            .delete_module(&row.digest, NOW, &[])
+            .await
+            .expect("deleted")
+    );
     for in_shadow in [false, true] {
-        let pinned = db.store.insert_revision(&pinning(&row, in_shadow)).await;
+        let pinned = db
+            .store
+            .insert_revision(&pinning(&row, in_shadow), Vec::new())
+            .await;
         conflict(pinned, &["tiers@1.0.0 was deleted meanwhile"]);
     }
     let numbers = db.store.revision_numbers("spring", None, 9).await.expect("asked");

@@ -184,18 +184,21 @@ async fn only_a_campaign_without_any_order_is_removed_and_its_id_is_free_then(db
     sale(&db.store, 10).await;
     let store = &db.store;
     assert_eq!(
-        store.remove_campaign(CAMPAIGN, 7).await.expect("asked"),
+        store.remove_campaign(CAMPAIGN, 7, &[]).await.expect("asked"),
         None,
         "another epoch"
     );
-    assert_eq!(store.remove_campaign("summer", 1).await.expect("asked"), None);
+    assert_eq!(
+        store.remove_campaign("summer", 1, &[]).await.expect("asked"),
+        None
+    );
     landed(&db, 0..2, 1).await;
     let two = Holdings {
         landed: 2,
         ..Holdings::default()
     };
     assert_eq!(
-        store.remove_campaign(CAMPAIGN, 1).await.expect("asked"),
+        store.remove_campaign(CAMPAIGN, 1, &[]).await.expect("asked"),
         Some(two)
     );
     assert_eq!(store.holdings(CAMPAIGN).await.expect("asked"), two);
@@ -215,7 +218,7 @@ async fn only_a_campaign_without_any_order_is_removed_and_its_id_is_free_then(db
         db.execute("DELETE FROM dead_letters").await;
     }
     activate(store, CAMPAIGN, 1, NOW).await.expect("activated");
-    let gone = store.remove_campaign(CAMPAIGN, 2).await.expect("asked");
+    let gone = store.remove_campaign(CAMPAIGN, 2, &[]).await.expect("asked");
     assert_eq!(gone, Some(Holdings::default()));
     assert_eq!(store.campaign(CAMPAIGN).await.expect("asked"), None);
     for table in ["stock", "revisions", "activations", "campaigns"] {

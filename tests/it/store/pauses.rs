@@ -1,6 +1,7 @@
 //! Pauses of a campaign, one behind the other, and its title.
 
 use rushgate::campaign::{Pause, Paused};
+use rushgate::store::CampaignEdit;
 use rushgate::store::PauseRow;
 
 use super::*;
@@ -53,7 +54,7 @@ async fn a_campaign_begins_without_a_pause_and_keeps_the_last_one(db: Database) 
         on(4, None, Some("")),
     ];
     for (seen, row) in (0..).zip(&rows) {
-        let kept = db.store.insert_pause_after("spring", seen, row).await;
+        let kept = db.store.insert_pause_after("spring", seen, row, &[]).await;
         assert_eq!(kept, Ok(true));
         assert_eq!(pause(&db, "spring").await, *row);
     }
@@ -62,7 +63,7 @@ async fn a_campaign_begins_without_a_pause_and_keeps_the_last_one(db: Database) 
     let spring = live.iter().find(|row| row.campaign.id == "spring");
     assert_eq!(spring.map(|row| &row.pause), Some(&rows[3]));
     assert_eq!(pause(&db, "other").await, PauseRow::default());
-    let nowhere = db.store.insert_pause_after("nowhere", 0, &rows[0]).await;
+    let nowhere = db.store.insert_pause_after("nowhere", 0, &rows[0], &[]).await;
     assert_eq!(nowhere, Ok(false));
 }
 
@@ -70,7 +71,7 @@ async fn of_two_that_come_behind_the_same_pause_one_is_kept(db: Database) {
     stored(&db, "spring").await;
     for round in 0..10 {
         let (first, second) = (on(round + 1, None, Some("one")), on(round + 1, None, Some("two")));
-        let both = [&first, &second].map(|row| db.store.insert_pause_after("spring", round, row));
+        let both = [&first, &second].map(|row| db.store.insert_pause_after("spring", round, row, &[]));
         let [one, two] = both;
         let (one, two) = tokio::join!(one, two);
         let (one, two) = (one.expect("written"), two.expect("written"));
@@ -83,7 +84,14 @@ async fn a_title_is_changed_and_nothing_else(db: Database) {
     stored(&db, "spring").await;
     stored(&db, "other").await;
     let before = db.store.campaign("spring").await.expect("asked").expect("there");
-    db.store.set_title("spring", "Frühling!").await.expect("written");
+    let edit = CampaignEdit {
+        title: Some("Frühling!".to_owned()),
+        ..CampaignEdit::default()
+    };
+    db.store
+        .edit_campaign("spring", &edit, &[])
+        .await
+        .expect("written");
     let mut after = db.store.campaign("spring").await.expect("asked").expect("there");
     assert_eq!(after.campaign.title, "Frühling!");
     after.campaign.title = before.campaign.title.clone();

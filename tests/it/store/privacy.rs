@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
+use rushgate::audit::AuditLine;
 use rushgate::campaign::RETENTION_MS;
 use rushgate::order::{Charge, Holds, OrderEvent, OrderState, Release, is_pseudonym};
 use rushgate::plan::{Attribute, Counter, Window};
@@ -100,7 +101,7 @@ fn asked<'a>(user: &'a str, key: &'a str) -> NewErasure<'a> {
         user,
         key,
         lists: false,
-        actor: "admin",
+        by: "admin".into(),
         note: Some("asked by mail"),
     }
 }
@@ -227,7 +228,7 @@ async fn an_erased_buyer_is_named_nowhere_and_sums_stay(db: Database) {
         .await;
     let detail = serde_json::json!({"filter": {"user": ADA}, "matched": 1});
     db.store
-        .audit(NOW, "admin", "orders.bulk", "spring", &detail)
+        .audit(&[AuditLine::new(NOW, "admin", "orders.bulk", "spring", detail)])
         .await
         .expect("noted");
     all_told(&db).await;
@@ -235,7 +236,7 @@ async fn an_erased_buyer_is_named_nowhere_and_sums_stay(db: Database) {
 
     let row = begin(&db.store, ADA).await;
     assert_eq!(erase_all(&db, &row).await, 2);
-    assert_eq!(db.store.erase_traces(&row).await.expect("erased"), (1, 0));
+    assert_eq!(db.store.erase_traces(&row, NOW).await.expect("erased"), (1, 0));
     db.store.end_erasure(&row, NOW).await.expect("asked");
     assert_eq!(named(&db, ADA).await, ["erasures.user_id"], "it is not settled");
     db.store.end_erasure(&row, NOW + SETTLES_MS).await.expect("ended");

@@ -38,7 +38,10 @@ async fn a_campaign_goes_over_under_a_new_epoch(db: Database) {
         inserted.expect("stored");
         let row = db.store.campaign(&new.id).await.expect("asked").expect("there");
         assert_eq!(row.campaign.record_version, RecordVersion::V1);
-        let raise = || db.store.raise_record_version(&row, RecordVersion::V2, 7, NOW);
+        let raise = || {
+            db.store
+                .raise_record_version(&row, RecordVersion::V2, 7, NOW, Vec::new())
+        };
         assert_eq!(
             raise().await.expect("raised").map(|activation| activation.epoch),
             Some(2)

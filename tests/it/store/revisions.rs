@@ -1,5 +1,6 @@
 //! The history of a campaign, and activations that are compared first.
 
+use rushgate::audit::AuditLine;
 use rushgate::store::{ActivationRow, StoreError};
 use serde_json::json;
 use testkit::on_both;
@@ -14,7 +15,7 @@ on_both!(
 async fn an_activation_is_appended_only_to_the_epoch_it_was_compared_with(db: Database) {
     sale(&db.store, 5).await;
     db.store
-        .insert_revision(&revision("spring"))
+        .insert_revision(&revision("spring"), Vec::new())
         .await
         .expect("stored");
     let after = async |revision, seen| {
@@ -52,7 +53,7 @@ async fn the_history_comes_newest_first(db: Database) {
     sale(&db.store, 5).await;
     for _ in 0..2 {
         db.store
-            .insert_revision(&revision("spring"))
+            .insert_revision(&revision("spring"), Vec::new())
             .await
             .expect("stored");
     }
@@ -76,7 +77,7 @@ async fn the_history_comes_newest_first(db: Database) {
     for (at, revision) in [(NOW, 2), (NOW + 1, 3)] {
         let detail = json!({"revision": revision});
         db.store
-            .audit(at, "ops", "revision.create", "spring", &detail)
+            .audit(&[AuditLine::new(at, "ops", "revision.create", "spring", detail)])
             .await
             .expect("stored");
     }

@@ -26,9 +26,9 @@ async fn a_key_has_one_secret_and_stays_retired(db: Database) {
     };
     let other = db.store.use_seal_key(&key("a", 2), NOW + 1).await;
     refused(other.expect_err("another secret"), "another secret");
-    assert!(db.store.retire_seal_key("a", NOW + 2).await.expect("asked"));
-    assert!(db.store.retire_seal_key("a", NOW + 3).await.expect("asked"));
-    assert!(!db.store.retire_seal_key("never", NOW).await.expect("asked"));
+    assert!(db.store.retire_seal_key("a", NOW + 2, &[]).await.expect("asked"));
+    assert!(db.store.retire_seal_key("a", NOW + 3, &[]).await.expect("asked"));
+    assert!(!db.store.retire_seal_key("never", NOW, &[]).await.expect("asked"));
     refused(
         db.store
             .use_seal_key(&key("a", 1), NOW + 4)
@@ -49,7 +49,7 @@ async fn a_cut_over_only_ever_comes_earlier(db: Database) {
     let at = |partition: i32, offset: i64| ((TOPIC.to_owned(), partition), offset);
     let decide = async |from: &[((String, i32), i64)]| -> CutOver {
         let from = from.iter().cloned().collect();
-        db.store.decide_cut_over(&from, NOW).await.expect("decided")
+        db.store.decide_cut_over(&from, NOW, &[]).await.expect("decided")
     };
     decide(&[at(0, 10), at(1, 20)]).await;
     let later = decide(&[at(0, 99), at(1, 5), at(2, 7)]).await;
@@ -114,11 +114,14 @@ async fn what_has_ended_is_announced_retired_or_decided(db: Database) {
     for id in ["a", "b"] {
         store.use_seal_key(&key(id, 1), NOW).await.expect("noted");
     }
-    store.retire_seal_key("a", NOW).await.expect("retired");
+    store.retire_seal_key("a", NOW, &[]).await.expect("retired");
     for _ in 0..2 {
         store.announce_end("b", NOW).await.expect("announced");
     }
     assert_eq!(ended().await, ["a", "b"]);
-    store.decide_cut_over(&[].into(), NOW).await.expect("decided");
+    store
+        .decide_cut_over(&[].into(), NOW, &[])
+        .await
+        .expect("decided");
     assert_eq!(ended().await, [WITHOUT_SEAL, "a", "b"]);
 }

@@ -1,6 +1,7 @@
 //! What a database has to guard: servers and tables that would not are refused, and settings that switch it off do not
 //! reach us.
 
+use rushgate::audit::AuditLine;
 use rushgate::store::{Schema, Store};
 use sqlx::{Connection as _, MySqlConnection};
 use testkit::database::{self, Database, MariaDb, connect, sqlite_url};
@@ -75,7 +76,13 @@ async fn settings_of_a_server_do_not_switch_the_guards_off() {
     // Every statement is committed, and answers are whole.
     for target in ["one", "two"] {
         let audited = store
-            .audit(database::NOW, "ann", "test", target, &serde_json::json!({}))
+            .audit(&[AuditLine::new(
+                database::NOW,
+                "ann",
+                "test",
+                target,
+                serde_json::json!({}),
+            )])
             .await;
         audited.expect("written");
     }

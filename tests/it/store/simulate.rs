@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rushgate::attempts::DecidedAttempt;
 use rushgate::attempts::share::{Bounds, Share};
+use rushgate::audit::AuditLine;
 use rushgate::campaign::Campaign;
 use rushgate::control::simulate::{AttemptSource, EstimateAnswer, NewSimulation, OldSide, Simulation};
 use rushgate::control::{Control, ControlError, Loader, NewCampaign, NewRevision};
@@ -55,7 +56,7 @@ impl Gate for Open {
         async { Ok(()) }.boxed()
     }
 
-    fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Removal, String>> {
+    fn remove<'a>(&'a self, _: &'a str, _: AuditLine<'a>) -> BoxFuture<'a, Result<Removal, String>> {
         async { Ok(Removal::Gone) }.boxed()
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use rushgate::audit::AuditLine;
 use rushgate::campaign::{Activation, Restock, Sku};
-use rushgate::store::{AuditLine, Commit, Committed, NewStockChange, StockChange, StockChangeKind, Store};
+use rushgate::store::{Commit, Committed, NewStockChange, StockChange, StockChangeKind, Store};
 use serde_json::json;
 use testkit::on_both;
 
@@ -35,11 +36,7 @@ fn new<'a>(operation: &'a str, kind: StockChangeKind, asked: u64) -> NewStockCha
 }
 
 fn commit(seen: u64, made: &rushgate::revision::Revision) -> Commit<'_> {
-    let line = AuditLine {
-        actor: "ops",
-        action: "stock.change",
-        detail: json!({ "sku": SHOE }),
-    };
+    let line = AuditLine::new(NOW, "ops", "stock.change", "spring", json!({ "sku": SHOE }));
     Commit {
         seen,
         revision: made,

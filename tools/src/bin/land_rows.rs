@@ -340,7 +340,7 @@ async fn sale(store: &Store, campaign: &str, plan: &str, now: i64) -> Result<Com
         uploaded_at: now,
     };
     store
-        .insert_module(&module, b"none", ModuleOrigin::Upload)
+        .insert_module(&module, b"none", ModuleOrigin::Upload, &[])
         .await?;
     store.insert_campaign(&stored, &revision).await?;
     let row = store.campaign(campaign).await?.context("the campaign is there")?;

@@ -1,31 +1,9 @@
-//! The audit trail and the leases.
+//! Leases: who of several processes does what one of them is to do.
 
 use crate::store::error::is_duplicate;
-use crate::store::rows::to_json;
-use crate::store::time;
 use crate::store::{Store, StoreResult};
 
 impl Store {
-    /// Appends to the audit trail.
-    pub async fn audit(
-        &self,
-        now: i64,
-        actor: &str,
-        action: &str,
-        target: &str,
-        detail: &serde_json::Value,
-    ) -> StoreResult<()> {
-        sqlx::query("INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)")
-            .bind(time::to_text(now)?)
-            .bind(actor)
-            .bind(action)
-            .bind(target)
-            .bind(to_json(detail)?)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
     /// Takes or renews a named lease until `now + for_ms`; says whether `owner` holds it.
     pub async fn lease(&self, name: &str, owner: &str, now: i64, for_ms: i64) -> StoreResult<bool> {
         let expires = now.saturating_add(for_ms);
