@@ -2,6 +2,7 @@
 
 mod answer;
 mod audiences;
+mod audit;
 mod buyers;
 mod caller;
 mod campaigns;
@@ -55,6 +56,7 @@ use crate::wire::problem::{self, MALFORMED, METHOD_NOT_ALLOWED, NOT_FOUND, UNAVA
 use crate::wire::{self, BindError, Problem, echo};
 
 use answer::Refused;
+pub use audit::Trail;
 pub use buyers::Buyers;
 pub use caller::Peer;
 pub use config::Config;
@@ -100,7 +102,7 @@ pub fn bind(listen: SocketAddr, token: Option<&str>) -> Result<TcpListener, Star
 type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 
 /// What the control plane asks of [`Control`].
-pub trait Rules: Buyers + LandedOrders + Lifetime + OrderJobs + OrderLife + Running {
+pub trait Rules: Buyers + LandedOrders + Lifetime + OrderJobs + OrderLife + Running + Trail {
     fn upload_module<'a>(
         &'a self,
         by: AskedBy<'a>,
@@ -415,6 +417,8 @@ impl Admin {
             .route("/buyers/{user}/data", get(buyers::export))
             .route("/buyers/{user}/erase", post(buyers::erase))
             .route("/buyers/{user}/erasure", get(buyers::erasure))
+            .route("/audit", get(audit::list))
+            .route("/audit/head", get(audit::heads))
             .route("/webhooks", post(webhooks::create).get(webhooks::list))
             .route(
                 "/webhooks/{id}",

@@ -340,7 +340,19 @@ fn filter(asked: &OrdersQuery) -> Result<OrderFilter, Refused> {
             Some(found.ok_or_else(wrong)?)
         }
     };
-    let moment = |name: &str, text: &Option<String>| -> Result<Option<i64>, Refused> {
+    let (from, to) = between(asked.from.as_deref(), asked.to.as_deref())?;
+    Ok(OrderFilter {
+        state,
+        user: asked.user.clone(),
+        sku: asked.sku.clone(),
+        from,
+        to,
+    })
+}
+
+/// The parameters `from` and `to` of a list, milliseconds since 1970-01-01 UTC.
+pub(super) fn between(from: Option<&str>, to: Option<&str>) -> Result<(Option<i64>, Option<i64>), Refused> {
+    let moment = |name: &str, text: Option<&str>| -> Result<Option<i64>, Refused> {
         let Some(text) = text else { return Ok(None) };
         let parsed = text.parse::<jiff::Timestamp>().map_err(|_| {
             malformed(format!(
@@ -350,19 +362,13 @@ fn filter(asked: &OrdersQuery) -> Result<OrderFilter, Refused> {
         })?;
         Ok(Some(parsed.as_millisecond()))
     };
-    let (from, to) = (moment("from", &asked.from)?, moment("to", &asked.to)?);
-    if from.zip(to).is_some_and(|(from, to)| from >= to) {
-        return Err(malformed(
-            "from is not before to: orders are placed at from or later, and before to".to_owned(),
-        ));
+    let (from, to) = (moment("from", from)?, moment("to", to)?);
+    match from.zip(to).is_some_and(|(from, to)| from >= to) {
+        true => Err(malformed(
+            "from is not before to: what is listed is of from or later, and before to".to_owned(),
+        )),
+        false => Ok((from, to)),
     }
-    Ok(OrderFilter {
-        state,
-        user: asked.user.clone(),
-        sku: asked.sku.clone(),
-        from,
-        to,
-    })
 }
 
 fn format(asked: &OrdersQuery, headers: &HeaderMap) -> Result<Format, Refused> {

@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::{
-    audiences, buyers, campaigns, lifetime, members, modules, order_jobs, orders, revisions, running, stock,
+    audiences, audit, buyers, campaigns, lifetime, members, modules, order_jobs, orders, revisions, running, stock,
     webhooks,
 };
 
@@ -35,6 +35,7 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
         "/campaigns/{id}/skus" | "/campaigns/{id}/skus/{sku}/stock" | "/campaigns/{id}/stock" => {
             stock::StockQuery::PARAMETERS
         }
+        "/audit" => audit::AuditQuery::PARAMETERS,
         "/buyers/{user}/erase" => buyers::EraseQuery::PARAMETERS,
         "/webhooks/{id}/deliveries" => webhooks::DeliveriesQuery::PARAMETERS,
         _ => &[],

@@ -37,7 +37,7 @@ pub(crate) struct Parts {
     pub(crate) sample: Arc<Sample>,
     pub(crate) flow: Arc<Flow>,
     /// These end with the process.
-    pub(crate) _tasks: [AbortOnDropHandle<()>; 6],
+    pub(crate) _tasks: [AbortOnDropHandle<()>; 7],
 }
 
 /// What loads and mends campaigns.
@@ -181,6 +181,7 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         control.keep_finishing(),
         control.keep_bulk(),
         control.keep_erasing(),
+        control.keep_telling_heads(),
     ];
     Parts {
         ruleset,

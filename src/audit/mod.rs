@@ -4,7 +4,9 @@
 mod chain;
 mod check;
 mod line;
+mod view;
 
 pub use chain::{AuditEntry, Head, MASK, SEAL};
 pub use check::{Check, Checked, Finding};
+pub use view::{AuditView, HeadView};
 pub use line::{AskedBy, Asker, AuditLine, DEFAULT_MERCHANT, HERE, OWN};

@@ -1,5 +1,6 @@
 //! The command line: one subcommand per role.
 
+mod audit;
 mod buyer;
 mod campaign;
 pub mod client;
@@ -66,6 +67,9 @@ pub enum Command {
     /// Exports and erases one buyer's data.
     #[command(subcommand)]
     Buyer(buyer::Buyer),
+    /// Reads the audit trail: who changed what, and whether the trail is as it was written.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Looks after webhooks: endpoints that hear what becomes of orders.
     #[command(subcommand)]
     Webhook(webhook::Webhook),

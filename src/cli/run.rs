@@ -12,7 +12,7 @@ use super::reconcile::reconcile;
 use super::seal::seal;
 use super::settings::variable;
 use super::{
-    Command, Dev, Doctor, Migrate, Rebuild, Settings, buyer, campaign, dlt, load, module, order, parse,
+    Command, Dev, Doctor, Migrate, Rebuild, Settings, audit, buyer, campaign, dlt, load, module, order, parse,
     simulate, webhook,
 };
 use crate::app::{self, Sources};
@@ -73,6 +73,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Campaign(command) => on_runtime(campaign::run(command)),
         Command::Order(command) => on_runtime(order::run(command)),
         Command::Buyer(command) => on_runtime(buyer::run(command)),
+        Command::Audit(command) => on_runtime(audit::run(command)),
         Command::Webhook(command) => on_runtime(webhook::run(command)),
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),

@@ -41,6 +41,7 @@ mod stock;
 mod terms;
 mod times;
 mod to_come;
+mod trail;
 mod versions;
 mod zones;
 

@@ -46,7 +46,7 @@ use crate::record::At;
 pub use attempts::held::{SampleRow, Spooled};
 pub use attempts::older::AttemptsAt;
 pub use attempts::pieces::PieceAt;
-pub use audit::{AuditFilter, AuditPlace};
+pub use audit::{AuditFilter, AuditPlace, TrailChecked};
 pub use buyer_orders::{BuyerOrder, BuyerPlace};
 pub use campaigns::CampaignEdit;
 pub use campaigns::pause::PauseRow;

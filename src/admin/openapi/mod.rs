@@ -1,6 +1,7 @@
 //! The contract of the control plane: its routes, described, a file for each part of it. README.md in `src/wire/openapi` says how a
 //! route is described, and `tests/it/fronts/openapi.rs` holds what is described against what there is.
 
+mod audit;
 mod buyers;
 mod campaigns;
 mod health;
@@ -87,6 +88,7 @@ pub fn openapi() -> Value {
             (MODULES, "Rule modules."),
             (BUYERS, "One buyer's data."),
             (WEBHOOKS, "Endpoints that hear what becomes of orders."),
+            (AUDIT, "Who changed what, from where, in a chain."),
             (HEALTH, "What load balancers and operators ask."),
             (ABOUT, "What this plane says of itself."),
         ],
@@ -101,6 +103,7 @@ pub fn openapi() -> Value {
             (MODULES, modules::operations()),
             (BUYERS, buyers::operations()),
             (WEBHOOKS, webhooks::operations()),
+            (AUDIT, audit::operations()),
             (HEALTH, health::operations()),
             (ABOUT, about()),
         ],
@@ -115,6 +118,7 @@ const LISTS: &str = "Lists";
 const MODULES: &str = "Modules";
 const BUYERS: &str = "Buyers";
 const WEBHOOKS: &str = "Webhooks";
+const AUDIT: &str = "Audit trail";
 const HEALTH: &str = "Health";
 const ABOUT: &str = "This document and problems";
 

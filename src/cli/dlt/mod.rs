@@ -13,7 +13,7 @@ mod run;
 mod select;
 mod show;
 mod unpark;
-mod values;
+pub(super) mod values;
 mod way;
 
 use std::fs::File;

@@ -10,7 +10,7 @@ pub enum Moment {
 }
 
 impl Moment {
-    pub(super) fn resolve(self, now: i64) -> i64 {
+    pub(in crate::cli) fn resolve(self, now: i64) -> i64 {
         match self {
             Self::At(at) => at,
             Self::Ago(ms) => now.saturating_sub(ms),

@@ -7,6 +7,7 @@
 mod list;
 mod mask;
 mod seal;
+mod verify;
 
 use std::collections::BTreeSet;
 
@@ -18,6 +19,7 @@ use crate::store::privacy::erasures::new_secret;
 use crate::store::rows::{narrow, text};
 use crate::store::{Store, StoreResult, time};
 pub use list::{AuditFilter, AuditPlace};
+pub use verify::TrailChecked;
 
 impl Store {
     /// Writes lines that tell of something elsewhere than in the database, before it is done.

@@ -144,6 +144,21 @@ fn head(number: u32) -> RevisionHead {
     }
 }
 
+impl admin::Trail for Scripted {
+    fn audit_page<'a>(
+        &'a self,
+        _: &'a rushgate::store::AuditFilter,
+        _: Option<i64>,
+        _: u32,
+    ) -> Answered<'a, Vec<rushgate::audit::AuditEntry>> {
+        answered(Ok(Vec::new()))
+    }
+
+    fn audit_heads(&self) -> Answered<'_, Vec<rushgate::audit::Head>> {
+        answered(Ok(Vec::new()))
+    }
+}
+
 impl admin::Running for Scripted {
     fn pause<'a>(
         &'a self,

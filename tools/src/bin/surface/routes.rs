@@ -75,6 +75,8 @@ const ADMIN: &[&str] = &[
     "/admin/v1/buyers/1/data",
     "/admin/v1/buyers/1/erase",
     "/admin/v1/buyers/1/erasure",
+    "/admin/v1/audit",
+    "/admin/v1/audit/head",
     "/admin/v1/webhooks",
     "/admin/v1/webhooks/1",
     "/admin/v1/webhooks/1/secret",
