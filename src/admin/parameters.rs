@@ -3,8 +3,8 @@
 use axum::http::Method;
 
 use super::{
-    audiences, audit, buyers, campaigns, lifetime, members, modules, order_jobs, orders, revisions, running, stock,
-    webhooks,
+    audiences, audit, buyers, campaigns, lifetime, members, modules, order_jobs, orders, revisions, running,
+    stock, webhooks,
 };
 
 /// The query parameters of a route, by its pattern.

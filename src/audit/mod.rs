@@ -8,5 +8,5 @@ mod view;
 
 pub use chain::{AuditEntry, Head, MASK, SEAL};
 pub use check::{Check, Checked, Finding};
-pub use view::{AuditView, HeadView};
 pub use line::{AskedBy, Asker, AuditLine, DEFAULT_MERCHANT, HERE, OWN};
+pub use view::{AuditView, HeadView};

@@ -12,8 +12,8 @@ use super::reconcile::reconcile;
 use super::seal::seal;
 use super::settings::variable;
 use super::{
-    Command, Dev, Doctor, Migrate, Rebuild, Settings, audit, buyer, campaign, dlt, load, module, order, parse,
-    simulate, webhook,
+    Command, Dev, Doctor, Migrate, Rebuild, Settings, audit, buyer, campaign, dlt, load, module, order,
+    parse, simulate, webhook,
 };
 use crate::app::{self, Sources};
 use crate::config::{Config, check_environment};

@@ -226,7 +226,11 @@ async fn heads(store: &Store, args: &Heads) -> anyhow::Result<()> {
 async fn export(store: &Store, args: &Export) -> anyhow::Result<()> {
     let filter = args.which.filter(now_ms())?;
     match &args.output {
-        None => quiet_pipe(write_lines(store, &filter, &mut std::io::stdout().lock()).await.map(drop)),
+        None => quiet_pipe(
+            write_lines(store, &filter, &mut std::io::stdout().lock())
+                .await
+                .map(drop),
+        ),
         Some(path) => {
             let file = File::create_new(path);
             let file = file.with_context(|| format!("cannot make {}", path.display()))?;
@@ -261,6 +265,9 @@ async fn seal(store: &Store, args: &SealArgs) -> anyhow::Result<()> {
     let sealed = store.seal_audit(by, args.note.as_deref(), now_ms()).await?;
     print(&match sealed {
         0 => "every row is in a chain: nothing was done".to_owned(),
-        rows => format!("{} put into the chain; a line says so", counted(rows as usize, "row")),
+        rows => format!(
+            "{} put into the chain; a line says so",
+            counted(rows as usize, "row")
+        ),
     })
 }

@@ -98,7 +98,9 @@ fn text(checked: &TrailChecked) -> String {
 }
 
 fn found(finding: &Finding) -> String {
-    let seq = finding.seq.map_or_else(String::new, |seq| format!(" (seq {seq})"));
+    let seq = finding
+        .seq
+        .map_or_else(String::new, |seq| format!(" (seq {seq})"));
     format!(
         "{}: line {}{seq}: {}\n  expected {}\n  found    {}\n",
         finding.merchant, finding.number, finding.what, finding.expected, finding.found

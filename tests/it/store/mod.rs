@@ -3,6 +3,7 @@
 mod archive;
 mod attempts;
 mod audiences;
+mod audit;
 mod buyer_orders;
 mod guards;
 mod letters;

@@ -47,6 +47,7 @@ mod skus;
 mod stock;
 mod stock_deployed;
 mod stopping;
+mod trail;
 mod tried;
 mod units;
 mod webhooks;
