@@ -243,6 +243,7 @@ impl Control {
         schedule: impl Fn(Schedule) -> Schedule,
     ) -> Result<Activated, ControlError> {
         let (by, campaign) = (operation.by, operation.campaign);
+        let _turn = self.turns.at(campaign).await;
         for _ in 0..TRIES {
             let row = self.row(campaign).await?;
             let active = self.stored_revision(campaign, row.activation.revision).await?;
