@@ -66,6 +66,9 @@ impl Control {
                 number,
                 hash,
             } = head;
+            if number == 0 {
+                continue;
+            }
             tracing::info!(merchant, head = %format_args!("{number}:{hash}"), "the audit trail ends here");
         }
         Ok(())

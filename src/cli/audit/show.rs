@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::audit::AuditView;
 
-/// Characters of what was done, in a table.
+/// Characters of what was changed, in a table: a digest is cut short.
+const TARGET_MAX: usize = 48;
+/// Characters of what was done.
 const DETAIL_MAX: usize = 120;
 
 /// One line each.
@@ -20,7 +22,7 @@ pub(super) fn table(lines: &[AuditView]) -> String {
             line.seq,
             line.at,
             line.action,
-            plain(&line.target),
+            cut(plain(&line.target), TARGET_MAX),
             who(line),
         );
         let what = what(&line.detail);
@@ -82,10 +84,14 @@ fn what(detail: &Value) -> String {
             false => detail.to_string(),
         },
     };
-    let what = plain(&what);
-    match what.char_indices().nth(DETAIL_MAX) {
-        None => what,
-        Some((end, _)) => format!("{}…", &what[..end]),
+    cut(plain(&what), DETAIL_MAX)
+}
+
+/// So many characters of a text.
+fn cut(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 
