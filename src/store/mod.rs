@@ -94,7 +94,7 @@ pub use told::Untold;
 pub use webhooks::deliveries::{DeliveryOf, DueDelivery, NewDelivery};
 pub use webhooks::log::{DeliveryPlace, DeliveryRange, DeliveryRow, DeliveryState};
 pub use webhooks::outcome::Attempted;
-pub use webhooks::{Disabled, Sending, WebhookChanged, WebhookRow};
+pub use webhooks::{Disabled, Sending, WebhookRow};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 

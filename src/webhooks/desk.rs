@@ -187,8 +187,10 @@ impl Desk {
             to["disabled"] = disabled.into();
         }
         let line = AuditLine::new(now, by, "webhook.change", id, json!({"from": from, "to": to}));
-        let changed = self.store.change_webhook(&row, sending, &[line]).await?;
-        if changed.ok_or_else(|| unknown(id))?.enabled {
+        if !self.store.change_webhook(&row, sending, &[line]).await? {
+            return Err(unknown(id));
+        }
+        if change.disabled == Some(false) {
             // What waits for its next attempt need not: somebody has mended something.
             self.send_now(id).await?;
         }

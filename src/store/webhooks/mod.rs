@@ -49,13 +49,6 @@ pub enum Sending<'a> {
     Enabled,
 }
 
-/// What became of an endpoint that was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WebhookChanged {
-    /// It was disabled, and is sent to again.
-    pub enabled: bool,
-}
-
 impl WebhookRow {
     /// Whether it is to hear of an event: one of a campaign, or of all of them.
     pub fn asks_for(&self, event: &str, campaign: Option<&str>) -> bool {
@@ -124,13 +117,13 @@ impl Store {
     }
 
     /// Writes URL, events and note of an endpoint, disables it or sends to it again, and what the audit trail says of that, in one
-    /// transaction. What became of it; `None` where it is gone.
+    /// transaction; `false` where it is gone.
     pub async fn change_webhook(
         &self,
         changed: &WebhookRow,
         sending: Sending<'_>,
         audit: &[AuditLine<'_>],
-    ) -> StoreResult<Option<WebhookChanged>> {
+    ) -> StoreResult<bool> {
         let mut tx = self.begin().await?;
         let done = sqlx::query("UPDATE webhooks SET url = ?, events = ?, note = ? WHERE webhook_id = ?")
             .bind(changed.url.as_str())
@@ -140,19 +133,16 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         if done.rows_affected() == 0 {
-            return Ok(None);
+            return Ok(false);
         }
-        let enabled = match sending {
-            Sending::AsItWas => false,
-            Sending::Disabled(disabled) => {
-                disable(&mut tx, &changed.id, disabled).await?;
-                false
-            }
+        match sending {
+            Sending::AsItWas => {}
+            Sending::Disabled(disabled) => drop(disable(&mut tx, &changed.id, disabled).await?),
             Sending::Enabled => enable(&mut tx, &changed.id).await?,
-        };
+        }
         self.append_audit(&mut tx, audit).await?;
         tx.commit().await?;
-        Ok(Some(WebhookChanged { enabled }))
+        Ok(true)
     }
 
     /// Gives an endpoint another secret; the one that it had signs as well until `keep_until`. `false` where it is gone.
@@ -231,13 +221,13 @@ async fn disable(tx: &mut Transaction<'_, Any>, id: &str, disabled: &Disabled) -
     Ok(done.rows_affected() > 0)
 }
 
-async fn enable(tx: &mut Transaction<'_, Any>, id: &str) -> StoreResult<bool> {
-    let done = sqlx::query(
+async fn enable(tx: &mut Transaction<'_, Any>, id: &str) -> StoreResult<()> {
+    sqlx::query(
         "UPDATE webhooks SET disabled_at = NULL, disabled_why = NULL, failing_since = NULL \
          WHERE webhook_id = ? AND disabled_at IS NOT NULL",
     )
     .bind(id)
     .execute(&mut **tx)
     .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(())
 }

@@ -50,5 +50,5 @@ mod stopping;
 mod trail;
 mod tried;
 mod units;
-mod webhooks;
+pub mod webhooks;
 mod wrong_input;
