@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::Admin;
 use super::answer::Refused;
 use super::campaigns::limit;
-use super::guard::Actor;
+use super::owners::{may_repin, own};
 use super::query::{parameters, query};
+use crate::access::Actor;
 use crate::audience::{ListKind, TableOptions, TableRead};
 use crate::control::{AudienceUpload, Format, Reading, Repinned, Uploaded};
 use crate::store::AudienceRow;
@@ -113,6 +114,9 @@ parameters! {
         /// Campaigns that are to go by the version at once, joined by commas.
         #[param(pattern = "[^,]")]
         activate: Option<String>,
+        /// Whose a new list is, where the key is one of all merchants; `default` where it does not say so.
+        #[param(max_length = 64)]
+        merchant: Option<String>,
     }
 }
 
@@ -211,14 +215,16 @@ pub(super) fn effect(behind: &[(String, u32, u32)], pinned: bool) -> &'static st
 /// 201 for a new version, 200 where the newest has the same members.
 pub(super) async fn upload(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     how: Result<Query<UploadQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let how = query(how)?;
+    let mut how = query(how)?;
     let activate = campaigns(how.activate.as_deref())?;
+    may_repin(&*admin.rules, &actor, &activate).await?;
+    let merchant = own(&actor, how.merchant.take())?;
     let reading = reading(&headers, how)?;
     let gzip = is_gzip(&headers)?;
     let cut_off = |error: axum::Error| format!("the body was cut off or badly framed: {error}");
@@ -233,7 +239,8 @@ pub(super) async fn upload(
         activate,
         body,
     };
-    let uploaded = admin.rules.upload_audience(actor, upload).await?;
+    admin.rules.claim_list(&upload.id, merchant.as_deref()).await?;
+    let uploaded = admin.rules.upload_audience(actor.name(), upload).await?;
     let status = match uploaded.new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
@@ -356,8 +363,11 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Refused> {
 }
 
 /// The newest version of each list, the one that changed last first.
-pub(super) async fn list(State(admin): State<Admin>) -> Result<Response, Refused> {
-    let rows = admin.rules.audiences().await?;
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Response, Refused> {
+    let rows = admin.rules.audiences(actor.merchant()).await?;
     let audiences = rows.into_iter().map(AudienceAnswer::from).collect();
     Ok(Json(AudiencesAnswer { audiences }).into_response())
 }
@@ -378,10 +388,13 @@ pub(super) async fn show(
 
 pub(super) async fn delete(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path((id, version)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    admin.rules.delete_audience(actor, &id, number(&version)?).await?;
+    admin
+        .rules
+        .delete_audience(actor.name(), &id, number(&version)?)
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, StreamExt};
 
 use super::answer::{Refused, changed, idempotency_key, read_json_if_any};
-use super::guard::Actor;
 use super::query::{parameters, query};
 use super::table::{LINES_TYPE, cut_off, json_lines};
 use super::{Admin, Answered};
+use crate::access::Actor;
 use crate::control::{self, BuyerLines, Control, ERASE, EraseBody, ErasureView, Operation};
 
 /// Bytes of a line, about.
@@ -62,10 +62,10 @@ parameters! {
 /// All there is of a buyer, as it is read; also where that is nothing.
 pub(super) async fn export(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(user): Path<String>,
 ) -> Result<Response, Refused> {
-    let lines = admin.rules.export_buyer(actor, &user).await?;
+    let lines = admin.rules.export_buyer(actor.name(), &user).await?;
     // Without its last line, it is not all.
     let pages = lines.map(|lines| json_lines(lines?.into_iter(), LINE_BYTES));
     let headers = [
@@ -82,7 +82,7 @@ pub(super) async fn export(
 /// 202 with the erasure, or 200 for a dry run.
 pub(super) async fn erase(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(user): Path<String>,
     asked: Result<Query<EraseQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -91,7 +91,7 @@ pub(super) async fn erase(
     let EraseQuery { dry_run } = query(asked)?;
     let key = idempotency_key(&headers)?;
     let body: EraseBody = read_json_if_any(&headers, body).await?;
-    let operation = Operation::by(actor, "", ERASE).asked(key.as_deref(), body.note.as_deref());
+    let operation = Operation::by(actor.name(), "", ERASE).asked(key.as_deref(), body.note.as_deref());
     let answered = admin.rules.erase_buyer(operation, &user, &body, dry_run).await?;
     let mut answer = changed(answered);
     if !dry_run {

@@ -12,8 +12,9 @@ use serde::Serialize;
 
 use super::Admin;
 use super::answer::{Refused, read_json};
-use super::guard::Actor;
+use super::owners::own;
 use super::query::{parameters, query};
+use crate::access::Actor;
 use crate::campaign::{Origins, Sku};
 use crate::control::{CampaignFigures, NewCampaign, PausedView, RevisionAnswer};
 use crate::store::CampaignRow;
@@ -78,6 +79,8 @@ pub(super) struct Page {
 struct Head {
     id: String,
     title: String,
+    /// Whose it is.
+    merchant: String,
     revision: u32,
     state: &'static str,
     /// Also before it opens, and after it closed.
@@ -136,6 +139,7 @@ fn head(row: &CampaignRow, now: i64) -> Head {
     Head {
         id: row.campaign.id.clone(),
         title: row.campaign.title.clone(),
+        merchant: row.merchant.clone(),
         revision: row.activation.revision,
         state: match row.schedule.is_archived(now) {
             true => "archived",
@@ -166,31 +170,34 @@ pub(super) fn limit(asked: Option<u32>, page: u32) -> Result<u32, Refused> {
 /// 201 with the campaign's first revision, or 200 for a dry run.
 pub(super) async fn create(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     asked: Result<Query<CreateQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
     let CreateQuery { dry_run, lua } = query(asked)?;
-    let new: NewCampaign = read_json(&headers, body).await?;
+    let mut new: NewCampaign = read_json(&headers, body).await?;
+    new.merchant = own(&actor, new.merchant)?;
     let location = [(header::LOCATION, format!("/admin/v1/campaigns/{}", new.id))];
     let script = ScriptQuery { lua };
     if dry_run {
         let tried = admin.rules.try_campaign(new).await?;
         return Ok(Json(script.cut(tried)).into_response());
     }
-    let answer = admin.rules.create_campaign(actor, new).await?;
+    let answer = admin.rules.create_campaign(actor.name(), new).await?;
     Ok((StatusCode::CREATED, location, Json(script.cut(answer))).into_response())
 }
 
 /// Newest first.
 pub(super) async fn list(
     State(admin): State<Admin>,
+    Extension(actor): Extension<Actor>,
     page: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let page = query(page)?;
     let limit = limit(page.limit, PAGE)?;
-    let rows = admin.rules.campaigns(page.before.as_deref(), limit + 1).await?;
+    let before = page.before.as_deref();
+    let rows = admin.rules.campaigns(actor.merchant(), before, limit + 1).await?;
     let (rows, next) = paged(rows, limit, |row| row.campaign.id.clone());
     let listed = |row: CampaignRow| Listed {
         head: head(&row, (admin.clock)(&row.campaign.id)),

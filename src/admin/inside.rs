@@ -10,7 +10,9 @@ use axum::response::Response;
 use tower_service::Service;
 
 use super::Admin;
-use super::guard::{self, Actor, Guard, LOCAL};
+use super::guard::{Address, Guard};
+use crate::access::{Actor, Scope, digest};
+use crate::serving::PeerKey;
 use crate::wire::Problem;
 
 /// The API, and who may ask it.
@@ -21,38 +23,47 @@ pub struct Inside {
 }
 
 /// Somebody whose key is good, or a program of this machine where there is no key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Holder(Actor);
 
 impl Holder {
     /// As the audit trail names who changed something.
     pub fn name(&self) -> &str {
-        self.0.0
+        self.0.name()
+    }
+
+    pub fn may(&self, scope: Scope) -> bool {
+        self.0.may(scope)
     }
 }
 
-/// SHA-256 of a key's text: what may be kept of it.
-pub type KeyDigest = [u8; 32];
+pub use crate::access::KeyDigest;
 
 /// What is kept of a key.
 pub fn key_digest(key: &str) -> KeyDigest {
-    guard::digest(key)
+    digest(key)
 }
 
 impl Inside {
     /// Whoever may come to a control plane without keys; `None` where it has them.
     pub fn local(&self) -> Option<Holder> {
-        (!self.guard.has_token()).then_some(Holder(LOCAL))
+        (!self.guard.has_token()).then(|| Holder(Actor::local()))
     }
 
     /// Whose key it is, asked anew for every page: one that was taken back is nobody's.
     pub async fn holder(&self, key: &KeyDigest) -> Result<Holder, Problem> {
-        self.guard.holder(key).map(Holder)
+        self.guard.holder(key).await.map(Holder)
+    }
+
+    /// The same for somebody who logs in from there: who guesses is soon told to wait.
+    pub async fn log_in(&self, key: &KeyDigest, Address(address): Address) -> Result<Holder, Problem> {
+        let address = PeerKey::of(address);
+        self.guard.log_in(key, true, Some(address)).await.map(Holder)
     }
 
     /// Answers as the control plane does.
-    pub async fn ask(&self, Holder(actor): Holder, mut request: Request<Body>) -> Response {
-        request.extensions_mut().insert(actor);
+    pub async fn ask(&self, Holder(actor): &Holder, mut request: Request<Body>) -> Response {
+        request.extensions_mut().insert(actor.clone());
         let answered: Result<Response, Infallible> = self.router.clone().call(request).await;
         let Ok(answer) = answered;
         answer

@@ -10,9 +10,9 @@ use futures_util::FutureExt;
 use serde::Serialize;
 
 use super::answer::{Refused, idempotency_key, once, read_json_if_any};
-use super::guard::Actor;
 use super::orders::{ChangeView, Shown, parsed};
 use super::{Admin, Answered};
+use crate::access::Actor;
 use crate::control::{Control, Operation, OrderAct, OrderActBody, OrderChanged};
 use crate::order::OrderId;
 
@@ -57,7 +57,7 @@ pub(super) fn of(asked: OrderAct) -> MethodRouter<Admin> {
 async fn act(
     act: OrderAct,
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path((campaign, order)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
@@ -65,7 +65,8 @@ async fn act(
     let key = idempotency_key(&headers)?;
     let order = parsed(&order)?;
     let body: OrderActBody = read_json_if_any(&headers, body).await?;
-    let operation = Operation::by(actor, &campaign, act.kind()).asked(key.as_deref(), body.note.as_deref());
+    let operation =
+        Operation::by(actor.name(), &campaign, act.kind()).asked(key.as_deref(), body.note.as_deref());
     let changed = admin.rules.act_on_order(operation, order, act, &body).await?;
     let is_replay = changed.is_replay;
     let answer = Answer {

@@ -9,9 +9,9 @@ use futures_util::FutureExt;
 
 use super::answer::{Refused, changed, idempotency_key, read_json};
 use super::campaigns::ScriptQuery;
-use super::guard::Actor;
 use super::query::{parameters, query};
 use super::{Admin, Answered};
+use crate::access::Actor;
 use crate::control::{self, CLONE, Control, DELETE, NewClone, Operation};
 
 /// What the control plane asks of [`Control`] about how campaigns come and go.
@@ -51,7 +51,7 @@ parameters! {
 /// 201 with what a new campaign answers.
 pub(super) async fn clone(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(source): Path<String>,
     asked: Result<Query<ScriptQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -61,7 +61,7 @@ pub(super) async fn clone(
     let key = idempotency_key(&headers)?;
     let new: NewClone = read_json(&headers, body).await?;
     let (location, note) = (format!("/admin/v1/campaigns/{}", new.id), new.note.clone());
-    let operation = Operation::by(actor, &source, CLONE).asked(key.as_deref(), note.as_deref());
+    let operation = Operation::by(actor.name(), &source, CLONE).asked(key.as_deref(), note.as_deref());
     let answered = admin.rules.clone_campaign(operation, new, lua).await?;
     let location = [(header::LOCATION, location)];
     Ok((StatusCode::CREATED, location, changed(answered)).into_response())
@@ -70,12 +70,12 @@ pub(super) async fn clone(
 /// 204 when no gateway serves it any more.
 pub(super) async fn delete(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     asked: Result<Query<DeleteQuery>, QueryRejection>,
 ) -> Result<StatusCode, Refused> {
     let DeleteQuery { note } = query(asked)?;
-    let operation = Operation::by(actor, &id, DELETE).asked(None, note.as_deref());
+    let operation = Operation::by(actor.name(), &id, DELETE).asked(None, note.as_deref());
     admin.rules.delete_campaign(operation).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -14,9 +14,10 @@ use serde::Serialize;
 use super::Admin;
 use super::answer::Refused;
 use super::audiences::{Activated, AudienceAnswer, Behind, campaigns, effect, number};
-use super::guard::Actor;
+use super::owners::may_repin;
 use super::query::{parameters, query};
 use super::table::{CSV_TYPE, MARK, Table, cut_off};
+use crate::access::Actor;
 use crate::audience::unpack;
 use crate::control::{AskedFolded, Changed, ControlError, MemberChange};
 use crate::plan::Fold;
@@ -124,7 +125,7 @@ pub(super) async fn ask(
 /// 201 for a new version, 200 where the member is on the newest one already.
 pub(super) async fn put(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path((id, member)): Path<(String, String)>,
     how: Result<Query<PutQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
@@ -136,13 +137,13 @@ pub(super) async fn put(
         strict: strict.unwrap_or(true),
         activate: campaigns(activate.as_deref())?,
     };
-    change(&admin, actor, wanted).await
+    change(&admin, &actor, wanted).await
 }
 
 /// 200 either way: the answer says which version is without the member.
 pub(super) async fn remove(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path((id, member)): Path<(String, String)>,
     how: Result<Query<RemoveQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
@@ -154,12 +155,13 @@ pub(super) async fn remove(
         strict: false,
         activate: campaigns(activate.as_deref())?,
     };
-    change(&admin, actor, wanted).await
+    change(&admin, &actor, wanted).await
 }
 
-async fn change(admin: &Admin, actor: &str, wanted: MemberChange) -> Result<Response, Refused> {
+async fn change(admin: &Admin, actor: &Actor, wanted: MemberChange) -> Result<Response, Refused> {
+    may_repin(&*admin.rules, actor, &wanted.activate).await?;
     let (member, listed) = (wanted.member.clone(), wanted.listed);
-    let changed = admin.rules.change_member(actor, wanted).await?;
+    let changed = admin.rules.change_member(actor.name(), wanted).await?;
     let status = match listed && changed.new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,

@@ -12,9 +12,9 @@ use serde::Serialize;
 
 use super::answer::{Refused, changed, idempotency_key, read_json};
 use super::campaigns::limit;
-use super::guard::Actor;
 use super::query::{parameters, query};
 use super::{Admin, Answered};
+use crate::access::Actor;
 use crate::control::{self, BULK_STOP, BulkBody, Control, JobView, Operation, OrderAct};
 use crate::wire::paged;
 
@@ -109,7 +109,7 @@ pub(super) fn of(act: OrderAct) -> MethodRouter<Admin> {
 async fn begin(
     act: OrderAct,
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     asked: Asked,
     (headers, body): (HeaderMap, Body),
@@ -117,7 +117,7 @@ async fn begin(
     let BulkQuery { dry_run } = query(asked)?;
     let key = idempotency_key(&headers)?;
     let body: BulkBody = read_json(&headers, body).await?;
-    let operation = Operation::by(actor, &id, act.kind()).asked(key.as_deref(), body.note.as_deref());
+    let operation = Operation::by(actor.name(), &id, act.kind()).asked(key.as_deref(), body.note.as_deref());
     let mut answer = changed(admin.rules.change_in_bulk(operation, act, &body, dry_run).await?);
     if !dry_run {
         *answer.status_mut() = StatusCode::ACCEPTED;
@@ -151,9 +151,9 @@ pub(super) async fn show(
 /// Also where it had ended.
 pub(super) async fn stop(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path((id, job)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    let operation = Operation::by(actor, &id, BULK_STOP);
+    let operation = Operation::by(actor.name(), &id, BULK_STOP);
     Ok(Json(admin.rules.stop_order_job(operation, &job).await?).into_response())
 }

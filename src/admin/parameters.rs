@@ -3,8 +3,8 @@
 use axum::http::Method;
 
 use super::{
-    audiences, buyers, campaigns, lifetime, members, modules, order_jobs, orders, revisions, running, stock,
-    webhooks,
+    audiences, buyers, campaigns, keys, lifetime, members, modules, order_jobs, orders, revisions, running,
+    stock, webhooks,
 };
 
 /// The query parameters of a route, by its pattern.
@@ -36,6 +36,7 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
             stock::StockQuery::PARAMETERS
         }
         "/buyers/{user}/erase" => buyers::EraseQuery::PARAMETERS,
+        "/keys" | "/merchants" if is_read => keys::PageQuery::PARAMETERS,
         "/webhooks/{id}/deliveries" => webhooks::DeliveriesQuery::PARAMETERS,
         _ => &[],
     }

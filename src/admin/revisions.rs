@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::Admin;
 use super::answer::{Refused, changed, idempotency_key, read_json};
 use super::campaigns::{ScriptQuery, limit};
-use super::guard::Actor;
 use super::query::{parameters, query};
+use super::routes::needs;
+use crate::access::{Actor, Scope};
 use crate::control::{ACTIVATE, ActivatedAt, NewRevision, Operation, RevisionAnswer, RevisionHead};
 use crate::plan::Folds;
 use crate::revision::PinnedRule;
@@ -179,7 +180,7 @@ fn named(path: Result<Path<(String, u32)>, PathRejection>) -> Result<(String, u3
 /// 201 with the number of the new revision, or 200 without one for a dry run.
 pub(super) async fn create(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     asked: Result<Query<RevisionQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -187,7 +188,13 @@ pub(super) async fn create(
 ) -> Result<Response, Refused> {
     let RevisionQuery { dry_run, lua } = query(asked)?;
     let new: NewRevision = read_json(&headers, body).await?;
-    let answer = admin.rules.create_revision(actor, &id, new, dry_run).await?;
+    if new.activate_at.is_some() {
+        needs(&actor, Scope::RulesActivate)?;
+    }
+    let answer = admin
+        .rules
+        .create_revision(actor.name(), &id, new, dry_run)
+        .await?;
     let status = if dry_run {
         StatusCode::OK
     } else {
@@ -252,7 +259,7 @@ pub(super) async fn diff(
 /// Answers when no gateway can admit under an older revision any more.
 pub(super) async fn activate(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -263,7 +270,7 @@ pub(super) async fn activate(
         accept,
         note,
     } = read_json(&headers, body).await?;
-    let operation = Operation::by(actor, &id, ACTIVATE).asked(key.as_deref(), note.as_deref());
+    let operation = Operation::by(actor.name(), &id, ACTIVATE).asked(key.as_deref(), note.as_deref());
     let answered = admin.rules.activate(operation, revision, &accept).await?;
     Ok(changed(answered))
 }

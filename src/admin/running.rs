@@ -9,9 +9,9 @@ use futures_util::FutureExt;
 use serde::Deserialize;
 
 use super::answer::{Refused, changed, idempotency_key, read_json, read_json_if_any};
-use super::guard::Actor;
 use super::query::{parameters, query};
 use super::{Admin, Answered};
+use crate::access::Actor;
 use crate::control::{self, CHANGE, CampaignChange, Control, END, Operation, PAUSE, RESUME, UNSCHEDULE};
 
 /// What the control plane asks of [`Control`] about a sale that runs.
@@ -118,7 +118,7 @@ async fn key_and_note(headers: &HeaderMap, body: Body) -> Result<(Option<String>
 /// Answers when no gateway admits any more.
 pub(super) async fn pause(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -129,7 +129,7 @@ pub(super) async fn pause(
         resume_at,
         note,
     } = read_json_if_any(&headers, body).await?;
-    let operation = Operation::by(actor, &id, PAUSE).asked(key.as_deref(), note.as_deref());
+    let operation = Operation::by(actor.name(), &id, PAUSE).asked(key.as_deref(), note.as_deref());
     let answered = match pause_at {
         None => admin.rules.pause(operation, resume_at).await?,
         Some(pause_at) => admin.rules.pause_later(operation, pause_at, resume_at).await?,
@@ -140,33 +140,33 @@ pub(super) async fn pause(
 /// Answers when every gateway takes orders again.
 pub(super) async fn resume(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
     let (key, note) = key_and_note(&headers, body).await?;
-    let operation = Operation::by(actor, &id, RESUME).asked(key.as_deref(), note.as_deref());
+    let operation = Operation::by(actor.name(), &id, RESUME).asked(key.as_deref(), note.as_deref());
     Ok(changed(admin.rules.resume(operation).await?))
 }
 
 /// Answers when every gateway says that the sale is over.
 pub(super) async fn end(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
     let (key, note) = key_and_note(&headers, body).await?;
-    let operation = Operation::by(actor, &id, END).asked(key.as_deref(), note.as_deref());
+    let operation = Operation::by(actor.name(), &id, END).asked(key.as_deref(), note.as_deref());
     Ok(changed(admin.rules.end(operation).await?))
 }
 
 /// Answers when every gateway goes by the other times.
 pub(super) async fn change(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     asked: Result<Query<ChangeQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -176,7 +176,7 @@ pub(super) async fn change(
     let key = idempotency_key(&headers)?;
     let change: CampaignChange = read_json(&headers, body).await?;
     let note = change.note.clone();
-    let operation = Operation::by(actor, &id, CHANGE).asked(key.as_deref(), note.as_deref());
+    let operation = Operation::by(actor.name(), &id, CHANGE).asked(key.as_deref(), note.as_deref());
     let changed_so = admin.rules.change_campaign(operation, change, dry_run).await?;
     Ok(changed(changed_so))
 }
@@ -184,11 +184,11 @@ pub(super) async fn change(
 /// Takes a scheduled change back.
 pub(super) async fn unschedule(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path((id, change)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let key = idempotency_key(&headers)?;
-    let operation = Operation::by(actor, &id, UNSCHEDULE).asked(key.as_deref(), None);
+    let operation = Operation::by(actor.name(), &id, UNSCHEDULE).asked(key.as_deref(), None);
     Ok(changed(admin.rules.unschedule(operation, &change).await?))
 }

@@ -14,6 +14,7 @@ use hyper::{Request, Response};
 use hyper_util::service::TowerToHyperService;
 
 use super::answer::Refused;
+use super::guard::Address;
 use super::{Admin, Health, Parameters, guard, health_routes, not_found, not_yet, openapi, query_parameters};
 use crate::serving::{Door, Plane, Timely};
 use crate::wire::Problem;
@@ -83,8 +84,9 @@ struct Served(TowerToHyperService<Router>);
 impl Plane for Served {
     type Body = Body;
 
-    async fn answer(&self, _: IpAddr, request: Request<Incoming>) -> Response<Body> {
-        let request = request.map(|body| Body::new(Timely::new(body, BODY_WITHIN)));
+    async fn answer(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+        let mut request = request.map(|body| Body::new(Timely::new(body, BODY_WITHIN)));
+        request.extensions_mut().insert(Address(peer));
         let Ok(answer) = self.0.call(request).await;
         answer
     }

@@ -8,8 +8,8 @@ use axum::response::Response;
 
 use super::Admin;
 use super::answer::{Refused, changed, idempotency_key, read_json};
-use super::guard::Actor;
 use super::query::{parameters, query};
+use crate::access::Actor;
 use crate::control::{NewSku, Operation, SKU_CREATE, STOCK_CHANGE, StockBody};
 
 parameters! {
@@ -47,7 +47,7 @@ pub(super) async fn change_named(
 /// Answers when the units are on sale at every gateway, or none can sell them any more.
 async fn change_of(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     (campaign, sku): (&str, Option<&str>),
     asked: Result<Query<StockQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -56,7 +56,8 @@ async fn change_of(
     let StockQuery { dry_run } = query(asked)?;
     let key = idempotency_key(&headers)?;
     let body: StockBody = read_json(&headers, body).await?;
-    let operation = Operation::by(actor, campaign, STOCK_CHANGE).asked(key.as_deref(), body.note.as_deref());
+    let operation =
+        Operation::by(actor.name(), campaign, STOCK_CHANGE).asked(key.as_deref(), body.note.as_deref());
     let answered = admin.rules.change_stock(operation, sku, &body, dry_run).await?;
     Ok(changed(answered))
 }
@@ -64,7 +65,7 @@ async fn change_of(
 /// 201 with the SKU on sale at every gateway, or 200 for a dry run.
 pub(super) async fn create(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     asked: Result<Query<StockQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -73,7 +74,7 @@ pub(super) async fn create(
     let StockQuery { dry_run } = query(asked)?;
     let key = idempotency_key(&headers)?;
     let new: NewSku = read_json(&headers, body).await?;
-    let operation = Operation::by(actor, &id, SKU_CREATE).asked(key.as_deref(), new.note.as_deref());
+    let operation = Operation::by(actor.name(), &id, SKU_CREATE).asked(key.as_deref(), new.note.as_deref());
     let mut answer = changed(admin.rules.add_sku(operation, &new, dry_run).await?);
     if !dry_run {
         *answer.status_mut() = StatusCode::CREATED;

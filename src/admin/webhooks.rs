@@ -13,8 +13,9 @@ use serde::Serialize;
 use super::Admin;
 use super::answer::{Refused, read_json, read_json_if_any};
 use super::campaigns::limit;
-use super::guard::Actor;
+use super::owners::own;
 use super::query::{parameters, query};
+use crate::access::Actor;
 use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState};
 use crate::webhooks::{
     Created, Desk, NewWebhook, Replay, Replayed, Rotated, Rotation, Tried, WebhookChange, WebhookError,
@@ -31,7 +32,8 @@ type Done<'a, T> = BoxFuture<'a, Result<T, WebhookError>>;
 /// What the control plane asks of [`Desk`].
 pub trait Webhooks: Send + Sync + 'static {
     fn create<'a>(&'a self, actor: &'a str, new: NewWebhook) -> Done<'a, Created>;
-    fn list(&self) -> Done<'_, Vec<WebhookView>>;
+    /// Of one merchant where it is named.
+    fn list<'a>(&'a self, merchant: Option<&'a str>) -> Done<'a, Vec<WebhookView>>;
     fn show<'a>(&'a self, id: &'a str) -> Done<'a, WebhookView>;
     fn change<'a>(&'a self, actor: &'a str, id: &'a str, change: WebhookChange) -> Done<'a, WebhookView>;
     fn rotate<'a>(&'a self, actor: &'a str, id: &'a str, rotation: Rotation) -> Done<'a, Rotated>;
@@ -52,8 +54,8 @@ impl Webhooks for Desk {
         self.create(actor, new).boxed()
     }
 
-    fn list(&self) -> Done<'_, Vec<WebhookView>> {
-        self.list().boxed()
+    fn list<'a>(&'a self, merchant: Option<&'a str>) -> Done<'a, Vec<WebhookView>> {
+        self.list(merchant).boxed()
     }
 
     fn show<'a>(&'a self, id: &'a str) -> Done<'a, WebhookView> {
@@ -126,12 +128,13 @@ pub(super) struct List {
 /// 201 with the endpoint and its secret.
 pub(super) async fn create(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let new: NewWebhook = read_json(&headers, body).await?;
-    let created = admin.webhooks.create(actor, new).await?;
+    let mut new: NewWebhook = read_json(&headers, body).await?;
+    new.merchant = own(&actor, new.merchant)?;
+    let created = admin.webhooks.create(actor.name(), new).await?;
     let location = [(
         header::LOCATION,
         format!("/admin/v1/webhooks/{}", created.webhook.id),
@@ -140,8 +143,11 @@ pub(super) async fn create(
 }
 
 /// All of them, the oldest first.
-pub(super) async fn list(State(admin): State<Admin>) -> Result<Response, Refused> {
-    let webhooks = admin.webhooks.list().await?;
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Response, Refused> {
+    let webhooks = admin.webhooks.list(actor.merchant()).await?;
     Ok(Json(List { webhooks }).into_response())
 }
 
@@ -152,55 +158,55 @@ pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> 
 /// 200 with the endpoint as it is now.
 pub(super) async fn change(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
     let change: WebhookChange = read_json(&headers, body).await?;
-    Ok(Json(admin.webhooks.change(actor, &id, change).await?).into_response())
+    Ok(Json(admin.webhooks.change(actor.name(), &id, change).await?).into_response())
 }
 
 /// 200 with another secret.
 pub(super) async fn rotate(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
     let rotation: Rotation = read_json_if_any(&headers, body).await?;
-    Ok(Json(admin.webhooks.rotate(actor, &id, rotation).await?).into_response())
+    Ok(Json(admin.webhooks.rotate(actor.name(), &id, rotation).await?).into_response())
 }
 
 pub(super) async fn remove(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    admin.webhooks.remove(actor, &id).await?;
+    admin.webhooks.remove(actor.name(), &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// 200 with how many are sent again.
 pub(super) async fn replay(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
     let asked: Replay = read_json_if_any(&headers, body).await?;
-    Ok(Json(admin.webhooks.replay(actor, &id, asked).await?).into_response())
+    Ok(Json(admin.webhooks.replay(actor.name(), &id, asked).await?).into_response())
 }
 
 /// 200 with what came of it, whatever that is.
 pub(super) async fn test(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
-    Ok(Json(admin.webhooks.test(actor, &id).await?).into_response())
+    Ok(Json(admin.webhooks.test(actor.name(), &id).await?).into_response())
 }
 
 parameters! {

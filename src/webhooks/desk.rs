@@ -10,11 +10,12 @@ use super::post::Poster;
 use super::sign::new_secret;
 use super::target::Target;
 use super::view::{Created, Rotated, Tried, WebhookView};
-use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState, Disabled, Store, WebhookRow};
+use crate::access::DEFAULT_MERCHANT;
+use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState, Disabled, Owned, Owner, Store, WebhookRow};
 use crate::wire::problem::Fault;
 use crate::wire::{self, Moment, echo};
 
-/// Endpoints of a deployment.
+/// Endpoints of a merchant.
 const WEBHOOKS_MAX: usize = 100;
 /// For how long an old secret may go on signing, in hours.
 const KEEP_HOURS_MAX: u32 = 7 * 24;
@@ -31,6 +32,10 @@ pub struct NewWebhook {
     pub campaign: Option<String>,
     #[serde(default)]
     pub note: Option<String>,
+    /// Whose it is: of a key of all merchants, who does not say it means `default`.
+    #[serde(default)]
+    #[schema(max_length = 64)]
+    pub merchant: Option<String>,
 }
 
 /// What is to change of an endpoint; what is left out stays.
@@ -92,8 +97,13 @@ impl Desk {
         let target = self.target(&new.url, &mut faults).await;
         check_events(&new.events, &mut faults);
         check_note(new.note.as_deref(), &mut faults);
+        let merchant = new.merchant.unwrap_or_else(|| DEFAULT_MERCHANT.to_owned());
+        if self.store.merchant(&merchant).await?.is_none() {
+            let detail = format!("there is no merchant {}", echo(&merchant));
+            faults.push(fault("/merchant", detail, None));
+        }
         if let Some(campaign) = &new.campaign
-            && self.store.campaign(campaign).await?.is_none()
+            && self.store.owner(Owned::Campaign, campaign).await? != Owner::One(merchant.clone())
         {
             let detail = format!("there is no campaign {}", echo(campaign));
             faults.push(fault("/campaign", detail, None));
@@ -101,13 +111,15 @@ impl Desk {
         let Some(target) = target.filter(|_| faults.is_empty()) else {
             return Err(WebhookError::Invalid(faults));
         };
-        if self.store.webhooks().await?.len() >= WEBHOOKS_MAX {
+        let there = self.store.webhooks().await?;
+        if there.iter().filter(|hook| hook.merchant == merchant).count() >= WEBHOOKS_MAX {
             let detail = format!("there are {WEBHOOKS_MAX} webhooks, as many as there may be; remove one");
             return Err(WebhookError::Conflict(detail));
         }
         let now = (self.clock)();
         let row = WebhookRow {
             id: uuid::Uuid::now_v7().simple().to_string(),
+            merchant,
             campaign: new.campaign,
             url: target.uri.to_string(),
             events: new.events,
@@ -119,8 +131,7 @@ impl Desk {
             failing_since: None,
         };
         self.store.insert_webhook(&row).await?;
-        let detail =
-            json!({"url": target.shown(), "campaign": row.campaign, "events": row.events, "note": row.note});
+        let detail = json!({"url": target.shown(), "merchant": row.merchant, "campaign": row.campaign, "events": row.events, "note": row.note});
         self.audit(actor, "webhook.create", &row.id, detail).await;
         let secret = row.secret.0.clone();
         Ok(Created {
@@ -129,11 +140,12 @@ impl Desk {
         })
     }
 
-    /// The oldest first.
-    pub async fn list(&self) -> Result<Vec<WebhookView>, WebhookError> {
+    /// The oldest first; of one merchant where it is named.
+    pub async fn list(&self, merchant: Option<&str>) -> Result<Vec<WebhookView>, WebhookError> {
         let now = (self.clock)();
-        let rows = self.store.webhooks().await?;
-        Ok(rows.into_iter().map(|row| WebhookView::of(row, now)).collect())
+        let rows = self.store.webhooks().await?.into_iter();
+        let seen = rows.filter(|row| merchant.is_none_or(|merchant| merchant == row.merchant));
+        Ok(seen.map(|row| WebhookView::of(row, now)).collect())
     }
 
     pub async fn show(&self, id: &str) -> Result<WebhookView, WebhookError> {

@@ -61,6 +61,7 @@ const FILES: &[File] = &[
     migration!(33, "0033_order_jobs"),
     migration!(35, "0035_webhooks"),
     migration!(36, "0036_erasures"),
+    migration!(37, "0037_keys"),
     migration!(39, "0039_console_sessions"),
 ];
 
