@@ -41,7 +41,7 @@ build_broken() {
         die "$patch does not compile any more: make it anew"
     cp "$OUT/rushgate" "$copy/rushgate"
     # The driver writes its logs beside what it is told to run, in folders of cargo's alone.
-    cp "$TARGET/CACHEDIR.TAG" "$TARGET/broken/"
+    cp "$TARGET/.rustc_info.json" "$TARGET/broken/"
     cargo build --profile "$PROFILE" --bin rushgate >&2
     echo "$copy/rushgate"
 }

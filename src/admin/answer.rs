@@ -14,9 +14,9 @@ use crate::plan::diff::{Change, needs_accept};
 use crate::serving;
 use crate::serving::body::{Bounds, Unread};
 use crate::wire::problem::{
-    ACCEPT_MISSING, CONFLICT, Fault, IDEMPOTENCY_KEY, INTERNAL, INVALID, KEY_REUSED, MALFORMED, MEDIA_TYPE,
-    MODULE_REFUSED, NOT_LANDED_YET, ORDER_EXPIRED, ORDER_STATE, PROOF_FAILED, TOO_LARGE, UNAVAILABLE,
-    UNKNOWN,
+    ACCEPT_MISSING, CONFLICT, Fault, IDEMPOTENCY_KEY, IN_PROGRESS, INTERNAL, INVALID, KEY_REUSED, MALFORMED,
+    MEDIA_TYPE, MODULE_REFUSED, NOT_LANDED_YET, ORDER_EXPIRED, ORDER_STATE, PROOF_FAILED, TOO_LARGE,
+    UNAVAILABLE, UNKNOWN,
 };
 use crate::wire::{self, Problem, is_media_type, json};
 
@@ -46,6 +46,7 @@ fn problem(error: ControlError) -> Problem {
     match error {
         ControlError::Unknown(detail) => Problem::new(&UNKNOWN, detail),
         ControlError::Conflict(detail) => Problem::new(&CONFLICT, detail),
+        ControlError::InProgress => Problem::new(&IN_PROGRESS, error.to_string()),
         ControlError::KeyReused | ControlError::BuyerKeyReused => {
             Problem::new(&KEY_REUSED, error.to_string())
         }
@@ -262,6 +263,7 @@ mod tests {
         for (error, status, reason) in [
             (ControlError::Unknown("no".into()), 404, "unknown"),
             (ControlError::Conflict("no".into()), 409, "conflict"),
+            (ControlError::InProgress, 409, "in-progress"),
             (ControlError::KeyReused, 422, "key-reused"),
             (ControlError::KeyMissing, 400, "idempotency-key"),
             (

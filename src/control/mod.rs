@@ -43,6 +43,7 @@ mod stock;
 mod terms;
 mod times;
 mod to_come;
+mod turns;
 mod versions;
 mod zones;
 
@@ -100,6 +101,11 @@ pub enum ControlError {
     /// 409: the id is taken, or somebody activated something newer meanwhile.
     #[error("{0}")]
     Conflict(String),
+    /// 409: the same request, with the same `Idempotency-Key`, is being carried out.
+    #[error(
+        "the same request, with this Idempotency-Key, is being carried out: send it again in some seconds to get its answer"
+    )]
+    InProgress,
     /// 422: the `Idempotency-Key` is another request's.
     #[error(
         "this Idempotency-Key belongs to another request about the campaign or the order; use a new key for a new request"
@@ -244,6 +250,7 @@ pub struct Control {
     /// Held while a campaign is brought to another version of a list.
     repinning: tokio::sync::Mutex<()>,
     under_way: stock::UnderWay,
+    turns: turns::Turns,
 }
 
 impl Control {
@@ -273,6 +280,7 @@ impl Control {
             installing: Arc::default(),
             repinning: tokio::sync::Mutex::default(),
             under_way: stock::UnderWay::default(),
+            turns: turns::Turns::default(),
         }
     }
 

@@ -118,8 +118,7 @@ impl Control {
             .take_operation(under, &id, (self.clock)(), BUSY_MS)
             .await?
         {
-            let detail = "the same request, with this Idempotency-Key, is being carried out: send it again in some seconds";
-            return Err(ControlError::Conflict(detail.to_owned()));
+            return Err(ControlError::InProgress);
         }
         let done = work(id.clone()).await.and_then(|done| answered(&done));
         let kept = match &done {

@@ -295,6 +295,10 @@ fn paused(row: &CampaignRow, before: Option<Paused>, resume_at: Option<i64>, now
         opens_at, closes_at, ..
     } = row.schedule;
     match row.schedule.state(now, None) {
+        "scheduled" if resume_at.is_some_and(|at| at <= opens_at) => format!(
+            "Paused {until}, which is over when it opens, at {}: gateways take orders from then on.",
+            Moment(opens_at)
+        ),
         "scheduled" => format!(
             "Paused before it opens, at {}: then, too, no gateway takes an order {until}.",
             Moment(opens_at)

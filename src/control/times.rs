@@ -228,6 +228,7 @@ impl Control {
         schedule: impl Fn(Schedule) -> Schedule,
     ) -> Result<Activated, ControlError> {
         let (actor, campaign) = (operation.actor, operation.campaign);
+        let _turn = self.turns.at(campaign).await;
         for _ in 0..TRIES {
             let row = self.row(campaign).await?;
             let active = self.stored_revision(campaign, row.activation.revision).await?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Body;
@@ -25,6 +26,8 @@ use crate::wire::{Problem, bearer, check_uncompressed, idempotency_key, is_media
 
 /// Of the text of an address of version 6, about.
 const ADDRESS_BYTES_MAX: usize = 40;
+/// How long a retry waits for the database to say whether its order has landed.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 impl<O: Orders> Gateway<O> {
     pub(super) async fn place<B>(
@@ -143,15 +146,17 @@ impl<O: Orders> Gateway<O> {
                     true => self.told.of(order),
                     false => self.told.of_or_note(order, state),
                 };
-                let landed = match placed.released || told == Some(LastTold::Landed) {
-                    true => self.landed(campaign, order).await?,
-                    false => None,
+                let has_landed = placed.released || told == Some(LastTold::Landed);
+                let landed = match (has_landed, replayed) {
+                    (true, _) => self.landed(campaign, order).await?,
+                    (false, true) => self.landed_by_now(campaign, order).await,
+                    (false, false) => None,
                 };
                 let state = match &landed {
                     Some(row) => row.state,
                     None => not_before(state, told)?,
                 };
-                if told.is_some() || placed.released {
+                if told.is_some() || landed.is_some() || placed.released {
                     self.told.note(order, state);
                 }
                 let shown = match &landed {
@@ -183,6 +188,20 @@ impl<O: Orders> Gateway<O> {
     ) -> Result<Option<LandedOrder>, Problem> {
         let landed = self.landed_in_time(campaign, order).await;
         landed.map_err(|error| no_lookup_of(&error))
+    }
+
+    /// An order that is asked for again: whether it has landed meanwhile, as far as the database says so at once. Where it is busy
+    /// or away, the buyer is told what the engine knows: a retry is not to wait for more than its first answer did.
+    async fn landed_by_now(&self, campaign: &str, order: OrderId) -> Option<LandedOrder> {
+        let asked = self.orders.landed(campaign, order);
+        match tokio::time::timeout(AT_ONCE, asked).await {
+            Ok(Ok(landed)) => landed,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a retry is answered without the database");
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Problem> {

@@ -7,7 +7,7 @@ pub mod mib;
 pub mod millis;
 pub mod openapi;
 mod page;
-mod plain;
+pub mod plain;
 pub mod problem;
 mod request;
 pub mod secret;

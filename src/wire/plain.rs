@@ -10,7 +10,7 @@ const MOMENT: &str = "a moment like \"2026-11-21T10:00:00Z\"";
 const SHOWN: usize = 80;
 
 /// What an error of serde_json says, without its place.
-pub(super) fn plain(error: &str) -> String {
+pub fn plain(error: &str) -> String {
     let text = error.rfind(" at line ").map_or(error, |at| error.split_at(at).0);
     let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
     let told = match kind {
@@ -44,8 +44,27 @@ pub(super) fn word(error_of_another: Option<&str>, there: &Value) -> String {
 }
 
 /// A text is no moment.
-pub(super) fn moment(there: &Value) -> String {
-    format!("{MOMENT} (RFC 3339) is expected, not {}", value(there))
+pub fn moment(there: &Value) -> String {
+    let is_written_well = there.as_str().is_some_and(|text| {
+        jiff::fmt::temporal::Pieces::parse(text).is_ok_and(|pieces| pieces.offset().is_some())
+    });
+    match is_written_well {
+        true => format!(
+            "a moment up to {:.0} is expected, not {}",
+            jiff::Timestamp::MAX,
+            value(there)
+        ),
+        false => format!("{MOMENT} (RFC 3339) is expected, not {}", value(there)),
+    }
+}
+
+/// Something of this type, as serde names it, is expected, and this text stands there.
+pub fn expected(of_type: &str, there: &str) -> String {
+    let there = match there {
+        "" => String::new(),
+        there => format!(", not the text {}", echo(there)),
+    };
+    format!("{} is expected{there}", belongs(of_type))
 }
 
 /// `type: integer `7`, expected u32`.
@@ -91,7 +110,7 @@ fn belongs(expected: &str) -> &str {
     match expected {
         "a string" | "a borrowed string" | "str" => "a text",
         "a timestamp string" => MOMENT,
-        "a boolean" => "true or false",
+        "a boolean" | "boolean" => "true or false",
         "a map" => "an object",
         "a sequence" => "an array",
         "unit" => "null",
@@ -100,7 +119,7 @@ fn belongs(expected: &str) -> &str {
         "u32" => "a whole number from 0 to 4294967295",
         "u64" | "usize" => "a whole number from 0",
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
-        "f32" | "f64" => "a number",
+        "f32" | "f64" | "floating point" => "a number",
         "variant identifier" => "one of the words that there are",
         _ if expected.starts_with("struct ") || expected.contains("tagged enum ") => "an object",
         _ if expected.starts_with("enum ") => "one of the words that there are",
@@ -210,6 +229,24 @@ mod tests {
         }
         let long = format!("invalid type: string \"{}\", expected u8", "x".repeat(9_000));
         assert!(plain(&long).len() < 200);
+    }
+
+    #[test]
+    fn a_moment_after_the_last_one_is_not_said_to_be_written_wrong() {
+        let told = moment(&json!("9999-12-31T23:59:59Z"));
+        assert_eq!(
+            told,
+            "a moment up to 9999-12-30T22:00:00Z is expected, not the text \"9999-12-31T23:59:59Z\""
+        );
+        for wrong in [
+            "2026-11-21",
+            "2026-11-21T10:00:00",
+            "soon",
+            "2026-13-21T10:00:00Z",
+        ] {
+            let told = moment(&json!(wrong));
+            assert!(told.starts_with("a moment like"), "{wrong}: {told}");
+        }
     }
 
     #[test]

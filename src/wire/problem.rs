@@ -74,6 +74,8 @@ problems! {
          was ordered. Where no rule refuses it for good, the document says retryable, and retry_at when all of them allow it.";
     CONFLICT = "conflict" 409 final "Conflict"
         "The id is taken, or somebody else changed the same thing.";
+    IN_PROGRESS = "in-progress" 409 retry "Request being carried out"
+        "The same request, with the same Idempotency-Key, is being carried out, or the process that did so has died. Wait as long as Retry-After says, then send the request again with the same key.";
     NOT_LANDED_YET = "not-landed-yet" 409 retry "Order on its way"
         "The order was admitted and has not reached the database, where it can be changed. Nothing was changed. Wait as long as Retry-After says, then send the request again.";
     ORDER_STATE = "order-state" 409 final "Order in another state"
@@ -216,8 +218,9 @@ impl Problem {
             retry_at: None,
             errors: Vec::new(),
             more: serde_json::Map::new(),
-            retry_after: (matches!(kind.status, 429 | 503) || kind.slug == "not-landed-yet")
-                .then_some(Duration::from_secs(1)),
+            retry_after: (matches!(kind.status, 429 | 503)
+                || matches!(kind.slug, "not-landed-yet" | "in-progress"))
+            .then_some(Duration::from_secs(1)),
             accept_encoding: None,
         }))
     }

@@ -89,14 +89,27 @@ fn is_version_6(text: &str) -> bool {
     address.parse::<Ipv6Addr>().is_ok()
 }
 
-/// Refuses a query that has a parameter which the path does not know: what its sender means by it would not happen.
+/// Refuses a query that has a parameter which the path does not know: what its sender means by it would not happen. So it is of one
+/// that stands there twice.
 pub fn check_query(query: Option<&str>, known: &[&str]) -> Result<(), Problem> {
-    let names = query
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty());
-    let names = names.map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
-    let Some(unknown) = names.into_iter().find(|name| !known.contains(name)) else {
+    let pairs = query.unwrap_or_default().split('&');
+    let names = pairs
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    let mut seen = Vec::new();
+    let mut unknown = None;
+    for name in names {
+        if !known.contains(&name) {
+            unknown = Some(name);
+            break;
+        }
+        if seen.contains(&name) {
+            let detail = format!("the query parameter {} stands there twice", echo(name));
+            return Err(Problem::new(&MALFORMED, detail));
+        }
+        seen.push(name);
+    }
+    let Some(unknown) = unknown else {
         return Ok(());
     };
     let takes = match known {
@@ -222,6 +235,8 @@ mod tests {
             assert_eq!(problem.status(), 400, "{query}");
         }
         assert!(check_query(Some("a=1"), &[]).is_err());
+        let twice = check_query(Some("limit=1&limit=1"), known).expect_err("twice");
+        assert!(String::from_utf8_lossy(&twice.to_json()).contains("stands there twice"));
     }
 
     #[test]

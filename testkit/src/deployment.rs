@@ -45,8 +45,11 @@ impl Setup {
         let target = rushgate
             .parent()
             .and_then(Path::parent)
-            // Cargo marks its folders: what is removed below is ours.
-            .filter(|target| target.join("CACHEDIR.TAG").exists())
+            // Cargo marks its folders, with a tag only where it made them itself: what is removed below is ours.
+            .filter(|target| {
+                let marks = ["CACHEDIR.TAG", ".rustc_info.json"];
+                marks.iter().any(|mark| target.join(mark).exists())
+            })
             .context("the binary is in no target folder")?;
         let logs = target.join(logs);
         // A folder that is not there yet is as good as an empty one.

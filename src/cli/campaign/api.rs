@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hyper::StatusCode;
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::campaign::Origins;
@@ -84,6 +85,16 @@ pub(super) fn path(campaign: &str) -> String {
 
 pub(super) async fn shown(client: &Client, campaign: &str) -> Result<Shown, ClientError> {
     client.get(&path(campaign)).await
+}
+
+/// The same, and the whole answer.
+pub(super) async fn shown_with_answer(
+    client: &Client,
+    campaign: &str,
+) -> Result<(Shown, serde_json::Value), ClientError> {
+    let path = path(campaign);
+    let answer = client.send(Method::GET, &path, None, Bytes::new()).await?;
+    Ok((client.read(&path, &answer)?, client.read(&path, &answer)?))
 }
 
 /// The same; `None` where there is no such campaign.

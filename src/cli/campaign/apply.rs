@@ -127,7 +127,10 @@ async fn change(
     let mut tried = Tried::default();
     for step in steps(sale, &difference) {
         match step.run(client, sale, &args.accept, true).await {
-            Ok(answer) => tried.add(step, &answer)?,
+            Ok(answer) => match step.short(&answer) {
+                Some(why) => fixed.push(why),
+                None => tried.add(step, &answer)?,
+            },
             Err(ClientError::Older { .. }) => match step.instead() {
                 Some(instead) => {
                     let answer = instead.run(client, sale, &args.accept, true).await?;
@@ -151,10 +154,20 @@ async fn change(
     print(&tried.told(&sale.id))?;
     tried.accepted(&args.accept)?;
     agreed(args)?;
+    let mut short = Vec::new();
     for step in &tried.steps {
-        print(&said(&step.run(client, sale, &args.accept, false).await?))?;
+        let answer = step.run(client, sale, &args.accept, false).await?;
+        print(&said(&answer))?;
+        short.extend(step.short(&answer));
     }
-    Ok(())
+    match short.is_empty() {
+        true => Ok(()),
+        false => bail!(
+            "campaign {} is not as {file} says:\n  {}",
+            sale.id,
+            short.join("\n  ")
+        ),
+    }
 }
 
 /// What a change answered, in sentences.

@@ -8,6 +8,7 @@ mod list;
 mod running;
 mod sale;
 mod steps;
+mod unread;
 mod watch;
 
 use clap::Subcommand;
@@ -50,7 +51,7 @@ pub enum Campaign {
     Stock(running::Stock),
     /// Shows a running sale: units left, how fast they go, rejections by reason, and what is on its way to the database.
     ///
-    /// Once a second until Ctrl-C: in a terminal the page is drawn anew, elsewhere each look is a line.
+    /// Once a second until Ctrl-C: in a terminal the page is drawn anew, elsewhere each look is a line, and with --json one of JSON.
     Watch(watch::Watch),
 }
 

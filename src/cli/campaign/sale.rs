@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::api::{RevisionShown, Shown, SkuShown};
+use super::unread::unread;
 use crate::campaign::{Origins, Sku};
 use crate::control::RuleSpec;
 use crate::order::{Hold, Release};
@@ -63,12 +64,7 @@ impl Sale {
 
     /// The error is to stand behind the file's name.
     fn parse(text: &str) -> Result<Self, String> {
-        serde_saphyr::from_str(text).map_err(|error| {
-            let error = error.without_snippet();
-            let at = error.location();
-            let at = at.map_or(String::new(), |at| format!(":{}:{}", at.line(), at.column()));
-            format!("{at}: {}", without_place(&error.to_string()))
-        })
+        serde_saphyr::from_str(text).map_err(|error| unread(text, &error))
     }
 
     /// As YAML, below a line that says where it comes from.
@@ -139,14 +135,6 @@ fn spec(rule: &PinnedRule) -> RuleSpec {
     }
 }
 
-/// What is wrong, without the place that is said before, and without what is advice for programs.
-fn without_place(message: &str) -> String {
-    let message = message.trim();
-    let ends = [" at line ", ", line ", ", set DuplicateKeyPolicy"];
-    let cut = ends.iter().filter_map(|end| message.find(end)).min();
-    cut.map_or(message, |at| &message[..at]).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,10 +181,57 @@ lists: [vip]
         for (from, to, place, words) in [
             ("title:", "tittle:", ":2:", "tittle"),
             ("    stock: 500", "    stok: 500", ":7:", "stok"),
-            ("stock: 500", "stock: many", ":7:", "u64"),
-            ("2026-12-01T10:00:00Z", "tomorrow", ":3:", "year"),
+            (
+                "stock: 500",
+                "stock: many",
+                ":7:12: ",
+                "a whole number from 0 is expected, not the text \"many\"",
+            ),
+            (
+                "stock: 500",
+                "stock: -5",
+                ":7:12: ",
+                "a whole number from 0 is expected",
+            ),
+            ("stock: 500", "stock: [5]", ":7:", "is expected"),
+            (
+                "minutes: 15",
+                "minutes: x",
+                ":16:",
+                "a whole number from 0 to 4294967295 is expected",
+            ),
+            (
+                "cancel_by_buyer: true",
+                "cancel_by_buyer: maybe",
+                ":17:",
+                "true or false is expected, not the text \"maybe\"",
+            ),
+            ("lists: [vip]", "lists: vip", ":20:", "an array is expected"),
+            (
+                "attributes: {category: mugs}",
+                "attributes: mugs",
+                ":8:",
+                "an object is expected",
+            ),
+            (
+                "2026-12-01T10:00:00Z",
+                "tomorrow",
+                ":3:11: ",
+                "a moment like \"2026-11-21T10:00:00Z\" (RFC 3339) is expected, not the text \"tomorrow\"",
+            ),
+            (
+                "2026-12-01T10:00:00Z",
+                "9999-12-31T23:59:59Z",
+                ":3:11: ",
+                "a moment up to 9999-12-30T22:00:00Z",
+            ),
             ("  - module: audience", "  - modul: audience", ":13:", "modul"),
-            ("title: Spring sale", "id: summer", ":2:", "id"),
+            (
+                "title: Spring sale",
+                "id: summer",
+                ":2:",
+                "the member id stands there twice",
+            ),
             ("on_expiry: release", "on_expiry: keep", ":16:", "keep"),
             ("shop.example", "shop.example/", ":", "has a path"),
             ("skus:", "skus: [", ":", ""),
@@ -204,6 +239,9 @@ lists: [vip]
             let error = wrong(from, to);
             assert!(error.starts_with(place) && error.contains(words), "{to}: {error}");
             assert!(!error.contains('\n') && error.len() < 250, "{error}");
+            for of_programmers in ["u32", "u64", "Policy", "mapping", "sequence", "struct"] {
+                assert!(!error.contains(of_programmers), "{to}: {error}");
+            }
         }
     }
 }

@@ -120,6 +120,18 @@ impl Step {
         matches!(self, Self::Set { origins: true, .. })
     }
 
+    /// Why the step does not bring what the file says, of what it answered: units that are sold cannot be taken off.
+    pub(super) fn short(&self, answer: &Value) -> Option<String> {
+        let Self::Stock(sku, _, to) = self else {
+            return None;
+        };
+        let has = answer["stock"].as_u64().filter(|has| has != to)?;
+        Some(format!(
+            "{} has {has} units and not {to}: the others are sold or on their way to a buyer",
+            shown_sku(sku)
+        ))
+    }
+
     /// What is otherwise.
     pub(super) fn told(&self) -> String {
         match self {

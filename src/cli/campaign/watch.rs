@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::api::{Shown, shown};
+use super::api::{Shown, shown_with_answer};
 use super::list::stock;
 use crate::cli::client::{Client, ClientError, Connection};
 use crate::cli::out::{grouped, quiet_pipe};
@@ -18,6 +19,9 @@ pub struct Watch {
     /// The campaign.
     #[arg(value_name = "ID")]
     campaign: String,
+    /// Each look is a line of JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -35,36 +39,51 @@ const FIRST_PAGE: &str = "\x1b[?25h\x1b[?1049l";
 pub(super) async fn watch(args: &Watch) -> anyhow::Result<()> {
     let client = args.connection.client()?;
     // What is wrong from the start is an error; later it is shown, and looked at again.
-    let first = Look::new(shown(&client, &args.campaign).await?);
-    let is_terminal = io::stdout().is_terminal();
-    let enter = |is_terminal| if is_terminal { OTHER_PAGE } else { "" };
-    write(enter(is_terminal))?;
+    let first = look(&client, &args.campaign).await?;
+    let form = match (args.json, io::stdout().is_terminal()) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Page,
+        (false, false) => Form::Line,
+    };
+    if form == Form::Page {
+        write(OTHER_PAGE)?;
+    }
     let watched = tokio::select! {
-        watched = looks(&client, &args.campaign, first, is_terminal) => watched,
+        watched = looks(&client, &args.campaign, first, form) => watched,
         stopped = tokio::signal::ctrl_c() => stopped.map_err(Into::into),
     };
-    if is_terminal {
+    if form == Form::Page {
         write(FIRST_PAGE)?;
     }
     quiet_pipe(watched)
 }
 
-async fn looks(client: &Client, campaign: &str, mut last: Look, is_terminal: bool) -> anyhow::Result<()> {
+/// How a look is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// In a terminal, drawn anew.
+    Page,
+    Line,
+    Json,
+}
+
+async fn look(client: &Client, campaign: &str) -> Result<Look, ClientError> {
+    let (shown, answer) = shown_with_answer(client, campaign).await?;
+    Ok(Look::new(shown, answer))
+}
+
+async fn looks(client: &Client, campaign: &str, mut last: Look, form: Form) -> anyhow::Result<()> {
     let mut ticks = tokio::time::interval_at(Instant::now() + EVERY, EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    say(&last.told(None), is_terminal, &last.line(None))?;
+    write(&last.shown(None, form))?;
     loop {
         ticks.tick().await;
-        match shown(client, campaign).await {
-            Ok(shown) => {
-                let look = Look::new(shown);
-                say(&look.told(Some(&last)), is_terminal, &look.line(Some(&last)))?;
+        match look(client, campaign).await {
+            Ok(look) => {
+                write(&look.shown(Some(&last), form))?;
                 last = look;
             }
-            Err(error) if passes(&error) => {
-                let page = format!("{}\nno answer since: {error}\n", last.told(None));
-                say(&page, is_terminal, &format!("no answer: {error}"))?;
-            }
+            Err(error) if passes(&error) => write(&last.unanswered(&error, form))?,
             Err(error) => return Err(error.into()),
         }
     }
@@ -79,12 +98,10 @@ fn passes(error: &ClientError) -> bool {
     }
 }
 
-fn say(page: &str, is_terminal: bool, line: &str) -> anyhow::Result<()> {
-    if !is_terminal {
-        return write(&format!("{line}\n"));
-    }
+/// Over what the terminal shows.
+fn drawn(page: &str) -> String {
     let lines = page.lines().map(|line| format!("{line}{REST_OF_LINE}\r\n"));
-    write(&format!("{HOME}{}{REST_OF_PAGE}", lines.collect::<String>()))
+    format!("{HOME}{}{REST_OF_PAGE}", lines.collect::<String>())
 }
 
 fn write(text: &str) -> anyhow::Result<()> {
@@ -98,15 +115,50 @@ struct Look {
     at: jiff::Timestamp,
     when: Instant,
     campaign: Shown,
+    /// The control plane's answer.
+    answer: Value,
 }
 
 impl Look {
-    fn new(campaign: Shown) -> Self {
+    fn new(campaign: Shown, answer: Value) -> Self {
         Self {
             at: jiff::Timestamp::now(),
             when: Instant::now(),
             campaign,
+            answer,
         }
+    }
+
+    fn shown(&self, before: Option<&Self>, form: Form) -> String {
+        match form {
+            Form::Page => drawn(&self.told(before)),
+            Form::Line => self.line(before) + "\n",
+            Form::Json => format!("{}\n", self.json(before)),
+        }
+    }
+
+    /// Nobody has answered since.
+    fn unanswered(&self, error: &ClientError, form: Form) -> String {
+        match form {
+            Form::Page => drawn(&format!("{}\nno answer since: {error}\n", self.told(None))),
+            Form::Line => format!("no answer: {error}\n"),
+            Form::Json => {
+                let at = format!("{:.3}", jiff::Timestamp::now());
+                format!("{}\n", json!({"at": at, "error": error.to_string()}))
+            }
+        }
+    }
+
+    /// What the control plane answered, and what can be said of it beside the look before.
+    fn json(&self, before: Option<&Self>) -> Value {
+        let rejected = self.rejected(before).into_iter();
+        let rejected: BTreeMap<&str, u64> = rejected.map(|(reason, _, speed)| (reason, speed)).collect();
+        json!({
+            "at": format!("{:.3}", self.at),
+            "admitted_per_second": self.speed(before),
+            "rejected_per_second": rejected,
+            "campaign": self.answer,
+        })
     }
 
     fn admitted(&self) -> i64 {
@@ -212,8 +264,6 @@ impl Look {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -229,7 +279,8 @@ mod tests {
             Look {
                 at: "2026-12-01T10:00:07Z".parse().expect("a time"),
                 when: Instant::now() + Duration::from_secs(seconds),
-                campaign: serde_json::from_value(shown).expect("an answer"),
+                campaign: serde_json::from_value(shown.clone()).expect("an answer"),
+                answer: shown,
             }
         };
         let (before, now) = (look(1000, 5, 0), look(3000, 25, 2));
@@ -250,5 +301,10 @@ mod tests {
             @"2026-12-01T10:00:07Z spring open mug=2000/5000 admitted=3000 per-second=1000 sold-out=25 n-per-user/limit-per-user=7 to-kafka=12 to-database=1500"
         );
         assert!(before.line(None).contains("per-second=0"));
+        let json = now.json(Some(&before));
+        assert_eq!(json["admitted_per_second"], 1000);
+        assert_eq!(json["rejected_per_second"]["sold-out"], 10);
+        assert_eq!(json["campaign"]["units_to_database"], 1500);
+        assert_eq!(json["at"], "2026-12-01T10:00:07.000Z");
     }
 }

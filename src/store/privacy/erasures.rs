@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::mask::{Mask, keyed};
 use crate::order::pseudonym;
@@ -87,6 +87,9 @@ impl Store {
         let hash = keyed(&secret, &[b"user", new.user.as_bytes()]);
         let key_hash = keyed(&secret, &[b"key", new.key.as_bytes()]);
         let asked = fingerprint(&new);
+        if let Some(joined) = self.joined_before(&key_hash, &asked, &hash).await? {
+            return Ok(joined);
+        }
         let id = HEXLOWER.encode(&random()[..16]);
         let inserted = sqlx::query(
             "INSERT INTO erasures (erasure_id, user_id, user_hash, key_hash, asked, pseudonym, secret, lists, actor, note, \
@@ -130,40 +133,99 @@ impl Store {
                 false => BegunErasure::OtherRequest,
             });
         }
-        self.move_on(&new, now).await?;
         let open = self.erasure_where("user_id = ?", new.user).await?;
         // It was done between the two statements: asked once more, there is none in the way.
-        let (row, _, _) = open.ok_or_else(gone)?;
+        let (open, _, _) = open.ok_or_else(gone)?;
+        if !self.join(&open.id, &new, (key_hash, asked), now).await? {
+            // The same request came twice at once.
+            let joined = self.joined_before(key_hash, asked, hash).await?;
+            return joined.ok_or_else(gone);
+        }
+        let moved = self.erasure_where("erasure_id = ?", &open.id).await?;
+        let (row, _, _) = moved.ok_or_else(gone)?;
         Ok(BegunErasure::Open(row))
     }
 
-    /// Has the open request of a buyer cover all up to now, lists as well where it is asked for. Whoever is working it off ends
-    /// nothing: it looks again.
-    async fn move_on(&self, new: &NewErasure<'_>, now: i64) -> StoreResult<()> {
-        let lists = if new.lists {
-            ", lists = 1, lists_at = NULL"
-        } else {
-            ""
-        };
-        let sql = format!(
-            "UPDATE erasures SET asked_at = CASE WHEN asked_at < ? THEN ? ELSE asked_at END, \
-             settled_at = CASE WHEN settled_at < ? THEN ? ELSE settled_at END{lists} WHERE user_id = ?"
-        );
-        let (asked_at, settled_at) = (
-            time::to_text(now)?,
-            time::to_text(now.saturating_add(SETTLES_MS))?,
-        );
-        sqlx::query(AssertSqlSafe(sql))
-            .bind(asked_at.as_str())
-            .bind(asked_at.as_str())
-            .bind(settled_at.as_str())
-            .bind(settled_at.as_str())
-            .bind(new.user)
-            .execute(&self.pool)
+    /// The request that one under this key has joined.
+    async fn joined_before(
+        &self,
+        key_hash: &str,
+        asked: &str,
+        hash: &str,
+    ) -> StoreResult<Option<BegunErasure>> {
+        let join = sqlx::query("SELECT erasure_id, asked FROM erasure_joins WHERE key_hash = ?")
+            .bind(key_hash)
+            .fetch_optional(&self.pool)
             .await?;
-        Ok(())
+        let Some(join) = join else { return Ok(None) };
+        let covering = self.erasure_where("erasure_id = ?", &text(&join, 0)?).await?;
+        let was_asked = text(&join, 1)?;
+        Ok(
+            covering.map(|(row, _, of)| match was_asked == asked && of == hash {
+                true => BegunErasure::There(row),
+                false => BegunErasure::OtherRequest,
+            }),
+        )
     }
 
+    /// Notes the key of a request, and has the open one cover it. `false`, with nothing changed, where the key is noted already, or
+    /// the open request was ended at this very moment.
+    async fn join(
+        &self,
+        erasure: &str,
+        new: &NewErasure<'_>,
+        (key_hash, asked): (&str, &str),
+        now: i64,
+    ) -> StoreResult<bool> {
+        let mut tx = self.begin().await?;
+        let inserted =
+            sqlx::query("INSERT INTO erasure_joins (key_hash, erasure_id, asked) VALUES (?, ?, ?)")
+                .bind(key_hash)
+                .bind(erasure)
+                .bind(asked)
+                .execute(&mut *tx)
+                .await;
+        match inserted {
+            Ok(_) => {}
+            Err(error) if is_duplicate(&error) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        if !move_on(&mut tx, new, now).await? {
+            return Ok(false);
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Has the open request of a buyer cover all up to now, lists as well where it is asked for; `false` where there is none. Whoever is
+/// working it off ends nothing: it looks again.
+async fn move_on(tx: &mut Transaction<'_, Any>, new: &NewErasure<'_>, now: i64) -> StoreResult<bool> {
+    let lists = if new.lists {
+        ", lists = 1, lists_at = NULL"
+    } else {
+        ""
+    };
+    let sql = format!(
+        "UPDATE erasures SET asked_at = CASE WHEN asked_at < ? THEN ? ELSE asked_at END, \
+         settled_at = CASE WHEN settled_at < ? THEN ? ELSE settled_at END{lists} WHERE user_id = ?"
+    );
+    let (asked_at, settled_at) = (
+        time::to_text(now)?,
+        time::to_text(now.saturating_add(SETTLES_MS))?,
+    );
+    let moved = sqlx::query(AssertSqlSafe(sql))
+        .bind(asked_at.as_str())
+        .bind(asked_at.as_str())
+        .bind(settled_at.as_str())
+        .bind(settled_at.as_str())
+        .bind(new.user)
+        .execute(&mut **tx)
+        .await?;
+    Ok(moved.rows_affected() > 0)
+}
+
+impl Store {
     /// The newest request to erase a buyer, whether it is done or not.
     pub async fn erasure(&self, user: &str) -> StoreResult<Option<ErasureRow>> {
         if let Some((open, _, _)) = self.erasure_where("user_id = ?", user).await? {
@@ -258,6 +320,9 @@ impl Store {
     pub async fn forget_erasures(&self, before: i64) -> StoreResult<()> {
         sqlx::query("DELETE FROM erasures WHERE user_id IS NULL AND done_at < ?")
             .bind(time::to_text(before)?)
+            .execute(&self.pool)
+            .await?;
+        sqlx::query("DELETE FROM erasure_joins WHERE erasure_id NOT IN (SELECT erasure_id FROM erasures)")
             .execute(&self.pool)
             .await?;
         Ok(())

@@ -25,6 +25,7 @@ pub const TABLES: &[&str] = &[
     "campaigns",
     "console_sessions",
     "dead_letters",
+    "erasure_joins",
     "erasure_keys",
     "erasures",
     "landing_offsets",

@@ -63,6 +63,7 @@ const FILES: &[File] = &[
     migration!(36, "0036_erasures"),
     migration!(37, "0037_keys"),
     migration!(39, "0039_console_sessions"),
+    migration!(40, "0040_erasure_joins"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

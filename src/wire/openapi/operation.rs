@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::schemas::{Schemas, never_null, value_of};
 use crate::wire::problem::{
-    IDEMPOTENCY_KEY, INVALID, KEY_REUSED, Kind, MALFORMED, MEDIA_TYPE, TOO_LARGE, UNKNOWN,
+    IDEMPOTENCY_KEY, IN_PROGRESS, INVALID, KEY_REUSED, Kind, MALFORMED, MEDIA_TYPE, TOO_LARGE, UNKNOWN,
 };
 
 /// JSON, as nearly everything is.
@@ -165,7 +165,7 @@ impl Operation {
         };
         self.parameters
             .push(json!({"$ref": format!("#/components/parameters/{name}")}));
-        self.refuses(&[&IDEMPOTENCY_KEY, &KEY_REUSED])
+        self.refuses(&[&IDEMPOTENCY_KEY, &IN_PROGRESS, &KEY_REUSED])
     }
 
     /// A body of JSON, of this type.

@@ -382,9 +382,19 @@ async fn whoever_asks_twice_gets_one_erasure(db: Database) {
         BegunErasure::There(expected.clone()),
         "the first request again"
     );
+    let again = db
+        .store
+        .begin_erasure(asked(ADA, "k-2"), NOW + 3)
+        .await
+        .expect("asked");
+    assert_eq!(
+        again,
+        BegunErasure::There(expected.clone()),
+        "the second request again covers no more"
+    );
     let back = db
         .store
-        .begin_erasure(asked(ADA, "k-2"), NOW - 9)
+        .begin_erasure(asked(ADA, "k-2b"), NOW - 9)
         .await
         .expect("asked");
     assert_eq!(
@@ -394,9 +404,14 @@ async fn whoever_asks_twice_gets_one_erasure(db: Database) {
     );
     for wrong in [
         asked("bob", ADA),
+        asked("bob", "k-2"),
         NewErasure {
             note: None,
             ..asked(ADA, ADA)
+        },
+        NewErasure {
+            note: None,
+            ..asked(ADA, "k-2")
         },
     ] {
         let answer = db.store.begin_erasure(wrong, NOW).await.expect("asked");
@@ -426,6 +441,8 @@ async fn whoever_asks_twice_gets_one_erasure(db: Database) {
         .await
         .expect("asked");
     assert!(matches!(again, BegunErasure::There(row) if row.done_at.is_some()));
+    let joined = db.store.begin_erasure(lists, NOW + 1).await.expect("asked");
+    assert!(matches!(joined, BegunErasure::There(row) if row.done_at.is_some()));
     let anew = db
         .store
         .begin_erasure(asked(ADA, "k-4"), NOW + 9)
@@ -456,6 +473,13 @@ async fn whoever_asks_twice_gets_one_erasure(db: Database) {
         .forget_erasures(NOW + SETTLES_MS + 2)
         .await
         .expect("forgotten");
+    assert_eq!(
+        db.number(
+            "SELECT COUNT(*) FROM erasure_joins WHERE erasure_id NOT IN (SELECT erasure_id FROM erasures)"
+        )
+        .await,
+        0
+    );
     assert_eq!(
         db.number("SELECT COUNT(*) FROM erasures").await,
         2,

@@ -194,7 +194,15 @@ async fn a_buyer_is_handed_out_and_erased_while_a_sale_runs_and_when_it_is_over(
         second["asked_at"].as_str() > asked["asked_at"].as_str(),
         "{second}"
     );
-    // The first request again changes nothing.
+    // Neither request again changes anything, and the key of the second is nobody else's.
+    let joined = erase(&gate, ADA, "mail-18", &json!({"lists": true}))
+        .await
+        .expect(202);
+    assert_eq!(joined.header("idempotent-replayed"), "true");
+    assert_eq!(joined.json()["asked_at"], second["asked_at"]);
+    erase(&gate, "bob", "mail-18", &json!({"lists": true}))
+        .await
+        .refused(422, "key-reused");
     let again = erase(&gate, ADA, "mail-17", &json!({"note": "mail 17"}))
         .await
         .expect(202);

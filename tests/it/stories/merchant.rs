@@ -417,11 +417,10 @@ async fn a_sale_in_a_file_is_created_compared_and_changed() {
     apply(&["--dry-run"]).await.ok();
 
     // Counts that would be lost have to be named.
-    write(
-        &SALE
-            .replace("n-per-user", "one-per-user")
-            .replace("{limit: 2}", "{}"),
-    );
+    let one = SALE
+        .replace("n-per-user", "one-per-user")
+        .replace("{limit: 2}", "{}");
+    write(&one);
     apply(&["--yes"])
         .await
         .refused(&["--accept n-per-user/units-per-user"]);
@@ -432,6 +431,18 @@ async fn a_sale_in_a_file_is_created_compared_and_changed() {
     apply(&["--yes", "--accept", "n-per-user/units-per-user"])
         .await
         .ok();
+
+    // What is sold cannot be taken off: the file says something that cannot be.
+    let fewer = one.replace("stock: 100", "stock: 2");
+    assert_ne!(fewer, one);
+    write(&fewer);
+    for more in [&["--dry-run"][..], &["--yes"]] {
+        apply(more)
+            .await
+            .refused(&["mug has 3 units and not 2: the others are sold or on their way to a buyer"]);
+    }
+    let shown = get(&gate, "/campaigns/spring").await.json();
+    assert_eq!(shown["skus"][0]["stock"], 100, "nothing was changed");
 
     // No SKU is taken away.
     write(&SALE.replace("id: mug", "id: hat"));

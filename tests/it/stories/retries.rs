@@ -1,8 +1,10 @@
 //! A client retries, and a retry is the same order.
 
+use std::time::Instant;
+
 use serde_json::json;
 
-use crate::stories::gate::Gate;
+use crate::stories::gate::{Gate, PATIENCE, POLL};
 
 #[tokio::test]
 async fn the_same_key_is_the_same_order() {
@@ -68,4 +70,44 @@ async fn an_order_is_shown_to_its_owner_only() {
         .await
         .refused(404, "unknown");
     gate.http.get(&url, &[]).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_retry_says_how_the_order_stands_by_then() {
+    let gate = Gate::dev().await;
+    let body = json!({"sku": "mug", "quantity": 1});
+    let order = async |user: &str| {
+        let placed = gate.place_keyed(user, "k", body.clone()).await.expect(202);
+        let order = placed.json()["order"].as_str().expect("an id").to_owned();
+        // The control plane is asked, so that the gateway has told nobody.
+        let url = format!("{}/admin/v1/campaigns/demo/orders/{order}", gate.admin);
+        let begun = Instant::now();
+        while gate.http.get(&url, &[]).await.status != 200 {
+            assert!(begun.elapsed() < PATIENCE, "it does not land");
+            tokio::time::sleep(POLL).await;
+        }
+        url
+    };
+    let act = async |url: &str, act: &str| {
+        let key = [("idempotency-key", "a")];
+        let body = match act {
+            "cancel" => json!({"releases": "none"}),
+            _ => json!({}),
+        };
+        let done = gate.http.post(&format!("{url}/{act}"), &key, &body).await;
+        done.expect(200);
+    };
+    for (user, acts, state) in [
+        ("ada", &[][..], "confirmed"),
+        ("bob", &["pay"], "paid"),
+        ("cid", &["cancel"], "cancelled"),
+    ] {
+        let url = order(user).await;
+        for each in acts {
+            act(&url, each).await;
+        }
+        let again = gate.place_keyed(user, "k", body.clone()).await.expect(202);
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        assert_eq!(again.json()["state"], state, "{user}");
+    }
 }

@@ -3,6 +3,7 @@
 use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use testkit::database::{Database, connect};
 use testkit::http::Reply;
 
 use crate::stories::gate::{Gate, PATIENCE, POLL};
@@ -217,6 +218,54 @@ async fn a_change_under_a_key_is_made_once() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_being_carried_out_is_to_be_asked_for_again() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let gate = Gate::dev_in(data.path()).await;
+    open(&gate, "spring", (-HOUR, HOUR), rules()).await;
+    let (key, body) = (Some("stop-1"), json!({}));
+    let first = ask(&gate, "spring/pause", key, &body).await.expect(200);
+    // As a process leaves it that died on the way to the answer.
+    let url = format!("sqlite://{}", data.path().join("rushgate.db").display());
+    let db = Database::at(connect(&url).await, url);
+    let now = Timestamp::now().as_millisecond();
+    let busy = format!(
+        "UPDATE operations SET answer = NULL, busy_until_ms = {}",
+        now + HOUR
+    );
+    db.execute(&busy).await;
+    let held = ask(&gate, "spring/pause", key, &body).await;
+    assert_eq!(held.header("retry-after"), "1");
+    assert_eq!(held.refused(409, "in-progress")["retryable"], true);
+    db.execute("UPDATE operations SET busy_until_ms = 0").await;
+    let again = ask(&gate, "spring/pause", key, &body).await.expect(200);
+    assert_eq!(again.json()["paused"], first.json()["paused"]);
+}
+
+#[tokio::test]
+async fn whoever_sets_other_times_too_late_leaves_nothing_behind() {
+    let gate = Gate::dev().await;
+    open(&gate, "spring", (-HOUR, HOUR), rules()).await;
+    let others = (1..=16).map(|n| json!({"closes_at": from_now(HOUR + n * 60_000)}));
+    let others: Vec<_> = others.collect();
+    let asked = others.iter().map(|body| patch(&gate, "spring", body));
+    let replies = futures_util::future::join_all(asked).await;
+    let mut changed = 0;
+    for reply in replies {
+        match reply.status {
+            200 => changed += 1,
+            _ => drop(reply.refused(409, "conflict")),
+        }
+    }
+    let url = format!("{}/admin/v1/campaigns/spring/revisions", gate.admin);
+    let revisions = gate.http.get(&url, &[]).await.expect(200).json();
+    let revisions = revisions["revisions"].as_array().expect("a list").len();
+    assert!(
+        changed >= 1 && revisions == 1 + changed,
+        "{changed} changes, {revisions} revisions"
+    );
+}
+
+#[tokio::test]
 async fn a_body_may_be_left_out() {
     let gate = Gate::dev().await;
     open(&gate, "spring", (-HOUR, HOUR), rules()).await;
@@ -310,6 +359,19 @@ async fn before_it_opens_and_after_it_closed_a_pause_shows_in_the_control_plane_
             .expect(200);
         assert!(did(&paused).starts_with("Paused"), "{}", did(&paused));
         assert_eq!(paused.json()["state"], state);
+        if campaign == "soon" {
+            let before = json!({"resume_at": from_now(HOUR / 2)});
+            let ends = ask(&gate, "soon/pause", None, &before).await.expect(200);
+            assert!(did(&ends).contains("now it is until"), "{}", did(&ends));
+            ask(&gate, "soon/resume", None, &json!({})).await.expect(200);
+            let ends = ask(&gate, "soon/pause", None, &before).await.expect(200);
+            assert!(
+                did(&ends).contains("which is over when it opens"),
+                "{}",
+                did(&ends)
+            );
+            ask(&gate, "soon/pause", None, &json!({})).await.expect(200);
+        }
         gate.place_in(campaign, "ann", &[], mug())
             .await
             .refused(status, reason);
