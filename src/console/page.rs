@@ -160,7 +160,7 @@ pub(super) async fn as_json(
     if !visitor.as_json {
         return Ok(None);
     }
-    let value = ask(&console.inside, visitor.holder, asked).await?;
+    let value = ask(&console.inside, &visitor.holder, asked).await?;
     Ok(Some(json(&value)))
 }
 

@@ -246,8 +246,8 @@ pub(super) async fn with_notice(
     notice: Option<Notice>,
 ) -> Result<Response, Trouble> {
     let words = visitor.look.words;
-    let look = console.looks.look(&console.inside, visitor.holder, id).await?;
-    let points = console.looks.points(visitor.holder, id).await;
+    let look = console.looks.look(&console.inside, &visitor.holder, id).await?;
+    let points = console.looks.points(&visitor.holder, id).await;
     let campaign = &look.campaign;
     let frame = Frame::of(visitor, campaign.title.clone(), "sales");
     Ok(page::show_as(
@@ -273,7 +273,7 @@ pub(super) async fn live(
     stream(console, visitor, move |console, visitor| {
         let id = id.clone();
         async move {
-            let look = console.looks.look(&console.inside, visitor.holder, &id).await;
+            let look = console.looks.look(&console.inside, &visitor.holder, &id).await;
             let look = look.ok()?;
             SalePart::of(visitor.look.words, &look).render().ok()
         }
