@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::Admin;
 use super::guard::{Address, Guard};
-use crate::access::{Actor, Scope, digest};
+use crate::access::{Actor, Scopes, digest};
 use crate::serving::PeerKey;
 use crate::wire::Problem;
 
@@ -32,8 +32,8 @@ impl Holder {
         self.0.name()
     }
 
-    pub fn may(&self, scope: Scope) -> bool {
-        self.0.may(scope)
+    pub fn scopes(&self) -> &Scopes {
+        self.0.scopes()
     }
 
     /// The same, who asks from there.

@@ -228,7 +228,10 @@ pub(super) fn needs(actor: &Actor, scope: Scope) -> Result<(), Problem> {
 }
 
 fn lacking(actor: &Actor, scopes: &str) -> Problem {
-    let what = actor.key().map_or("token", |_| "key");
+    let what = match actor.key() {
+        Some(_) => "key",
+        None => "token of a payment system (with it an order can be looked at, paid, refunded and cancelled, and nothing else)",
+    };
     Problem::new(
         &FORBIDDEN,
         format!("this needs the scope {scopes}, which the {what} does not have"),

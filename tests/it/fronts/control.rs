@@ -211,12 +211,16 @@ fn done() -> rushgate::control::Answered {
     }
 }
 
-/// Keys that somebody has here, by the hash of their text.
-pub static HELD: Mutex<BTreeMap<String, ApiKeyRow>> = Mutex::new(BTreeMap::new());
+/// Keys that somebody has here, by the hash of their text; `None`: the database does not answer.
+pub static HELD: Mutex<BTreeMap<String, Option<ApiKeyRow>>> = Mutex::new(BTreeMap::new());
 
 impl admin::Keys for Scripted {
     fn key_by_digest<'a>(&'a self, digest: &'a str) -> Answered<'a, Option<ApiKeyRow>> {
-        answered(Ok(HELD.lock().expect("not poisoned").get(digest).cloned()))
+        let held = HELD.lock().expect("not poisoned").get(digest).cloned();
+        answered(match held {
+            Some(None) => Err(ControlError::Unavailable("the database does not answer".into())),
+            known => Ok(known.flatten()),
+        })
     }
 
     fn key_used<'a>(&'a self, _: &'a ApiKeyRow) -> Answered<'a, ()> {

@@ -5,18 +5,17 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use rushgate::access::{KeyHead, KeyText, Scope};
 use rushgate::admin::{LandedOrders, Lifetime, OrderJobs, OrderLife};
 use rushgate::control::{
     self, BulkBody, CLONE, ControlError, JobView, NewClone, Operation, OrderAct, OrderActBody, OrderChanged,
     OrderInFull, OrdersStream,
 };
 use rushgate::order::{Attempt, BODY, Charge, Holds, LandedOrder, OrderId, OrderState};
-use rushgate::store::{ApiKeyRow, ChangeRow, OrderFilter, OrderRow, new_secret};
+use rushgate::store::{ChangeRow, OrderFilter, OrderRow};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::fronts::control::{HELD, Scripted, start};
+use crate::fronts::control::{Scripted, start};
 use crate::fronts::stage::PLACED_AT;
 use crate::fronts::wire::{Reply, call, connect, request, rest};
 
@@ -475,62 +474,4 @@ async fn campaigns_are_cloned_and_removed() {
     delete("empty?why=slip").await.problem(400, "malformed");
     assert_eq!(delete("empty").await.status, 204);
     assert_eq!(delete("empty?note=a%20slip%20%26%20more").await.status, 204);
-}
-
-/// A key that may read orders.
-fn held(name: &str) -> (KeyText, ApiKeyRow) {
-    let text = KeyText::of(&new_secret(), &new_secret());
-    let row = ApiKeyRow {
-        head: KeyHead {
-            id: text.id().to_owned(),
-            name: name.to_owned(),
-            person: "ada".into(),
-            merchant: None,
-            scopes: [Scope::OrdersRead].into_iter().collect(),
-            expires_at: None,
-        },
-        created_at: 0,
-        created_by: "admin".into(),
-        revoked_at: None,
-        last_used_at: None,
-    };
-    HELD.lock()
-        .expect("not poisoned")
-        .insert(text.digest(), row.clone());
-    (text, row)
-}
-
-#[tokio::test]
-async fn a_download_ends_with_the_key_that_it_was_given_to() {
-    let running = start(Some("secret"));
-    let (text, row) = held("export");
-    let path = "/admin/v1/campaigns/long/orders?format=csv";
-    let head = format!(
-        "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n",
-        text.text()
-    );
-    let mut stream = connect(running.address).await;
-    stream.write_all(head.as_bytes()).await.expect("sent");
-    let mut chunk = vec![0; 1 << 16];
-    let read = stream.read(&mut chunk).await.expect("an answer");
-    assert!(chunk[..read].starts_with(b"HTTP/1.1 200"));
-    let revoked = ApiKeyRow {
-        revoked_at: Some(1),
-        ..row
-    };
-    HELD.lock().expect("not poisoned").insert(text.digest(), revoked);
-    let begun = Instant::now();
-    // It is cut off: no last chunk says that this was all.
-    let mut last = Vec::new();
-    loop {
-        match stream.read(&mut chunk).await {
-            Ok(0) | Err(_) => break,
-            Ok(read) => {
-                last.extend_from_slice(&chunk[..read]);
-                last.drain(..last.len().saturating_sub(5));
-            }
-        }
-        assert!(begun.elapsed() < Duration::from_secs(5), "it goes on");
-    }
-    assert_ne!(last, b"0\r\n\r\n");
 }
