@@ -138,6 +138,7 @@ need node nodejs "to build rule modules in JavaScript"
 need npm npm "to fetch what builds rule modules in JavaScript"
 need chromium chromium "the pages of rushgate are tried in it"
 need chromedriver chromium-driver "to drive Chromium"
+scripts/axe.sh || die "axe-core cannot be fetched"
 need patch patch "to see whether the builds that are broken on purpose still can be made"
 check "Format" cargo fmt --all --check
 check "Rule modules" guests

@@ -120,6 +120,8 @@ pub(super) struct Ask {
     /// Behind `/admin/v1`, with its query.
     pub(super) path: String,
     pub(super) body: Option<Value>,
+    /// Sent behind the body, all of it as a line of JSON each; mostly none.
+    pub(super) lines: Vec<Value>,
     pub(super) key: Option<String>,
 }
 
@@ -129,6 +131,7 @@ impl Ask {
             method: Method::GET,
             path: path.into(),
             body: None,
+            lines: Vec::new(),
             key: None,
         }
     }
@@ -138,8 +141,29 @@ impl Ask {
             method,
             path: path.into(),
             body: Some(body),
+            lines: Vec::new(),
             key: None,
         }
+    }
+
+    /// With lines behind its body.
+    pub(super) fn with_lines(self, lines: Vec<Value>) -> Self {
+        Self { lines, ..self }
+    }
+
+    /// Media type and text of what is sent; `None` where nothing is.
+    fn content(&self) -> Option<(&'static str, String)> {
+        let body = self.body.as_ref()?.to_string();
+        Some(match self.lines.is_empty() {
+            true => ("application/json", body),
+            false => {
+                let lines = self.lines.iter().map(|line| format!("\n{line}"));
+                (
+                    "application/x-ndjson",
+                    lines.fold(body, |text, line| text + &line),
+                )
+            }
+        })
     }
 
     /// Made once, however often it is sent.
@@ -161,9 +185,17 @@ impl Ask {
         if let Some(key) = &self.key {
             command += &format!(" \\\n  -H {}", quoted(&format!("Idempotency-Key: {key}")));
         }
-        if let Some(body) = &self.body {
-            command += " \\\n  -H 'Content-Type: application/json'";
-            command += &format!(" \\\n  -d {}", quoted(&body.to_string()));
+        if let Some((media_type, text)) = self.content() {
+            // The other form would take the ends of lines away.
+            let data = if self.lines.is_empty() {
+                "-d"
+            } else {
+                "--data-binary"
+            };
+            command += &format!(
+                " \\\n  -H 'Content-Type: {media_type}' \\\n  {data} {}",
+                quoted(&text)
+            );
         }
         command
     }
@@ -211,11 +243,11 @@ async fn answer(inside: &Inside, holder: &Holder, asked: &Ask) -> Result<(Bytes,
         let value = HeaderValue::from_str(key).map_err(|error| unread(&error))?;
         request = request.header("idempotency-key", value);
     }
-    let body = match &asked.body {
+    let body = match asked.content() {
         None => Body::empty(),
-        Some(body) => {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-            Body::from(body.to_string())
+        Some((media_type, text)) => {
+            request = request.header(header::CONTENT_TYPE, media_type);
+            Body::from(text)
         }
     };
     let request = request.body(body).map_err(|error| unread(&error))?;
@@ -260,6 +292,11 @@ mod tests {
             "curl 'http://x/admin/v1/campaigns'"
         );
         assert_eq!(segment("a/b c"), "a%2Fb%20c");
+        let lines = Ask::send(Method::POST, "/x", json!({"a": 1})).with_lines(vec![json!({"b": 2})]);
+        assert_eq!(
+            lines.curl("http://x", false),
+            "curl -X POST 'http://x/admin/v1/x' \\\n  -H 'Content-Type: application/x-ndjson' \\\n  --data-binary '{\"a\":1}\n{\"b\":2}'"
+        );
     }
 
     #[test]

@@ -164,6 +164,12 @@ pub(super) struct Revision {
     pub(super) created_by: Option<String>,
     #[serde(default)]
     pub(super) lists: BTreeMap<String, u32>,
+    #[serde(default)]
+    pub(super) opens_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) closes_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) fold: Value,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -210,6 +216,8 @@ pub(super) struct Revisions {
 pub(super) struct Module {
     pub(super) id: String,
     pub(super) version: String,
+    pub(super) digest: String,
+    pub(super) uploaded_at: Timestamp,
     pub(super) descriptor: Value,
 }
 
@@ -280,4 +288,144 @@ pub(super) struct Job {
     pub(super) changed: u64,
     pub(super) skipped: u64,
     pub(super) failed: u64,
+}
+
+/// What rules would have answered to attempts, beside what others would have.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Simulation {
+    pub(super) attempts: u64,
+    pub(super) new: Side,
+    /// The most frequent of the old side first.
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) flipped: u64,
+    #[serde(default)]
+    pub(super) flipped_all: Option<Estimate>,
+    pub(super) flips: Vec<Flip>,
+    pub(super) notes: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Side {
+    pub(super) explain: Vec<String>,
+}
+
+/// How often one outcome was answered on each side.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Outcome {
+    pub(super) outcome: String,
+    pub(super) recorded: u64,
+    pub(super) old: u64,
+    pub(super) new: u64,
+}
+
+/// Attempts that one side answers so, and the other otherwise.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Flip {
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) count: u64,
+    #[serde(default)]
+    pub(super) all: Option<Estimate>,
+    pub(super) examples: Vec<FlipExample>,
+}
+
+/// Of all buyers, where only a share of them was looked at.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct Estimate {
+    pub(super) count: u64,
+    pub(super) margin: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct FlipExample {
+    pub(super) at: Timestamp,
+    pub(super) user: String,
+    pub(super) sku: String,
+    pub(super) quantity: u32,
+}
+
+/// A version of a list.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct List {
+    pub(super) id: String,
+    pub(super) version: u32,
+    pub(super) members: u64,
+    pub(super) digest: String,
+    pub(super) uploaded_at: Timestamp,
+    pub(super) kind: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Lists {
+    pub(super) audiences: Vec<List>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct ListVersions {
+    pub(super) versions: Vec<List>,
+    #[serde(default)]
+    pub(super) next: Option<u32>,
+}
+
+/// Whether somebody is on a list.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Member {
+    pub(super) version: u32,
+    pub(super) listed: bool,
+    /// The member of the list that says so.
+    #[serde(default)]
+    pub(super) by: Option<String>,
+}
+
+/// An endpoint that hears what becomes of orders.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Webhook {
+    pub(super) id: String,
+    pub(super) state: String,
+    pub(super) url: String,
+    #[serde(default)]
+    pub(super) campaign: Option<String>,
+    pub(super) events: Vec<String>,
+    #[serde(default)]
+    pub(super) note: Option<String>,
+    #[serde(default)]
+    pub(super) failing_since: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) disabled_why: Option<String>,
+    #[serde(default)]
+    pub(super) waiting: Option<u64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Webhooks {
+    pub(super) webhooks: Vec<Webhook>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Delivery {
+    pub(super) event: String,
+    pub(super) order: String,
+    pub(super) number: i64,
+    pub(super) state: String,
+    pub(super) attempts: u32,
+    pub(super) created_at: Timestamp,
+    #[serde(default)]
+    pub(super) status: Option<u16>,
+    #[serde(default)]
+    pub(super) error: Option<String>,
+    #[serde(default)]
+    pub(super) campaign: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Deliveries {
+    pub(super) deliveries: Vec<Delivery>,
+    #[serde(default)]
+    pub(super) next: Option<String>,
+}
+
+/// What is sent again.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct Replayed {
+    pub(super) replayed: u64,
 }

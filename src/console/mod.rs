@@ -13,12 +13,15 @@ mod entry;
 mod figures;
 mod form;
 mod health;
+mod lists;
 mod login;
 mod look;
 mod meaning;
+mod modules;
 mod order;
 mod orders;
 mod page;
+mod preview;
 mod revisions;
 mod rules;
 mod sale;
@@ -27,6 +30,7 @@ mod saved;
 mod schema;
 mod stream;
 mod visitor;
+mod webhooks;
 mod words;
 
 use std::sync::Arc;
@@ -76,12 +80,20 @@ impl Console {
             .route("/console", get(sales::show))
             .route("/console/live", get(sales::live))
             .route("/console/health", get(health::show))
+            .route("/console/lists", get(lists::list))
+            .route("/console/lists/{id}", get(lists::show).post(lists::change))
+            .route("/console/modules", get(modules::list))
+            .route("/console/modules/{selector}", get(modules::show))
+            .route("/console/webhooks", get(webhooks::list))
+            .route("/console/webhooks/{id}", get(webhooks::show).post(webhooks::act))
             .route("/console/logout", post(login::log_out))
             .route("/console/sales/{id}", get(sale::show))
             .route("/console/sales/{id}/live", get(sale::live))
             .route("/console/sales/{id}/act/{act}", get(acts::ask).post(acts::act))
             .route("/console/sales/{id}/rules", get(rules::show).post(rules::edit))
             .route("/console/sales/{id}/rules/lua", get(revisions::lua))
+            .route("/console/sales/{id}/preview", get(preview::show))
+            .route("/console/sales/{id}/playground", get(preview::play))
             .route("/console/sales/{id}/revisions", get(revisions::list))
             .route(
                 "/console/sales/{id}/revisions/{revision}",
@@ -114,6 +126,13 @@ fn parameters(method: &Method, path: &str) -> &'static [&'static str] {
         ],
         "/console/sales/{id}/revisions" => &["as", "before", "lang", "theme"],
         "/console/sales/{id}/act/{act}" => &["as", "change", "lang", "sku", "theme"],
+        "/console/sales/{id}/preview" => &["as", "from", "lang", "old", "revision", "theme"],
+        "/console/sales/{id}/playground" => &[
+            "as", "at", "claims", "client", "ip", "lang", "quantity", "revision", "sku", "theme", "times",
+            "user",
+        ],
+        "/console/lists/{id}" => &["as", "before", "lang", "member", "theme"],
+        "/console/webhooks/{id}" => &["as", "before", "lang", "state", "theme"],
         "/console/login" => &["lang", "next", "theme"],
         _ if path.starts_with("/console") => &["as", "lang", "theme"],
         _ => query_parameters(method, path),

@@ -64,7 +64,7 @@ async fn module(console: &Console, visitor: &Visitor, selector: &str) -> Result<
 }
 
 /// A rule as a request names it: pinned as it is.
-fn spec(rule: &Rule) -> Value {
+pub(super) fn spec(rule: &Rule) -> Value {
     let mut spec = json!({"module": rule.digest, "params": rule.params});
     if rule.name != rule.module {
         spec["name"] = rule.name.clone().into();

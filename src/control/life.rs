@@ -10,7 +10,9 @@ use super::problem::Problem;
 use super::{Control, ControlError};
 use crate::lua::keys::Shard;
 use crate::lua::{calls, fixed};
-use crate::order::{Holds, LandedOrder, OrderId, OrderState, OrderTerms, Release, check_reason, shown_sku};
+use crate::order::{
+    EXPIRED, Holds, LandedOrder, OrderId, OrderState, OrderTerms, Release, check_reason, shown_sku,
+};
 use crate::store::{CampaignRow, ChangeRow, OrderChange, Outcome};
 use crate::wire::Moment;
 
@@ -127,17 +129,20 @@ impl Control {
                 self.tell_of(operation, order, change).await;
                 self.changed(operation, changed.order, row, false).await
             }
-            Outcome::MadeBefore(row) if row.note == body.note => {
+            Outcome::MadeBefore(row) if row.note == body.note && gave_back(there, &row, body) => {
                 self.changed(operation, changed.order, row, true).await
             }
             Outcome::MadeBefore(_) | Outcome::OtherChange(_) => Err(ControlError::KeyReused),
             Outcome::TooLate => {
                 self.expire(campaign, order, &terms).await?;
-                Err(expired(order, there.pay_by))
+                let release = terms.release(OrderState::Expired, EXPIRED);
+                Err(expired(order, there.pay_by, release != Release::None))
             }
-            Outcome::Forbidden if act == OrderAct::Pay && there.state == OrderState::Expired => {
-                Err(expired(order, None))
-            }
+            Outcome::Forbidden if act == OrderAct::Pay && there.state == OrderState::Expired => Err(expired(
+                order,
+                None,
+                !matches!(there.holds, Holds::All | Holds::Stock),
+            )),
             Outcome::Forbidden => Err(forbidden(there, act)),
         }
     }
@@ -246,10 +251,28 @@ pub(super) fn check(act: OrderAct, body: &OrderActBody) -> Result<(), ControlErr
     check_note(body.note.as_deref())
 }
 
-fn expired(order: OrderId, pay_by: Option<i64>) -> ControlError {
+/// Whether what came back then is what is asked for now, where that is said.
+fn gave_back(order: &LandedOrder, change: &ChangeRow, body: &OrderActBody) -> bool {
+    let Some(asked) = body.releases.filter(|_| change.to.releases()) else {
+        return true;
+    };
+    let gave = match order.holds {
+        Holds::All => Release::None,
+        Holds::Allowance => Release::Stock,
+        Holds::Stock | Holds::None => Release::All,
+    };
+    asked == gave
+}
+
+/// `is_on_sale`: its units came back.
+fn expired(order: OrderId, pay_by: Option<i64>, is_on_sale: bool) -> ControlError {
+    let units = match is_on_sale {
+        true => "its units are on sale again",
+        false => "its units do not come back",
+    };
     let was_to = pay_by.map_or(String::new(), |at| format!(", by {}", Moment(at)));
     ControlError::OrderExpired(format!(
-        "order {order} was not paid in time{was_to}, and has expired: what it held is on sale again. Its buyer may place a new \
+        "order {order} was not paid in time{was_to}, and has expired: {units}. Its buyer may place a new \
          order that names it in \"replaces\""
     ))
 }
@@ -269,7 +292,8 @@ fn forbidden(order: &LandedOrder, act: OrderAct) -> ControlError {
 /// What was done, in a sentence. `is_back`: the engine has what came back.
 fn did(order: &LandedOrder, to: OrderState, is_back: bool) -> String {
     let done = match to {
-        OrderState::Paid => return "Paid: it does not expire any more.".to_owned(),
+        OrderState::Paid if order.pay_by.is_some() => return "Paid: it does not expire any more.".to_owned(),
+        OrderState::Paid => return "Paid.".to_owned(),
         OrderState::Refunded => "Refunded",
         _ => "Cancelled",
     };

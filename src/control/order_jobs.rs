@@ -98,7 +98,8 @@ pub struct BulkTried {
 fn check_expected(body: &BulkBody, matched: u64) -> Result<(), ControlError> {
     match body.expect {
         Some(expected) if expected != matched => Err(ControlError::Conflict(format!(
-            "the filter lets {matched} orders through: look at them with ?dry_run=true, and expect that many"
+            "the filter lets {matched} {} through: look at them with ?dry_run=true, and expect that many",
+            if matched == 1 { "order" } else { "orders" }
         ))),
         _ => Ok(()),
     }

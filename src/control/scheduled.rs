@@ -197,6 +197,7 @@ impl Control {
                         Moment(row.due_at)
                     )
                 }
+                _ if self.is_taken_back(&row).await? => "It was cancelled already.".to_owned(),
                 _ => {
                     let detail = "it has been made, or tried, already: there is nothing to cancel";
                     return Err(ControlError::Conflict(detail.to_owned()));
@@ -209,6 +210,12 @@ impl Control {
             })
         })
         .await
+    }
+
+    /// Whether somebody else has taken it back since it was read.
+    async fn is_taken_back(&self, row: &ScheduledRow) -> Result<bool, ControlError> {
+        let there = self.store.scheduled_change(&row.campaign, &row.id).await?;
+        Ok(there.is_some_and(|there| there.state == ScheduledState::Cancelled))
     }
 
     /// What waits of a campaign, and what was refused.

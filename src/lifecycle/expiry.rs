@@ -9,7 +9,8 @@ use crate::seldom::Seldom;
 use crate::store::{CHANGES_AT_ONCE, OrderChange, Store, StoreResult};
 
 const LEASE: &str = "expiry";
-const LEASE_MS: i64 = 15_000;
+/// After a death another process goes on so much later.
+const LEASE_MS: i64 = 5_000;
 /// Between two looks where nothing was due.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The longest rest between two batches.

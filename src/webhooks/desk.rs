@@ -195,7 +195,8 @@ impl Desk {
             };
             self.store.disable_webhook(id, &disabled).await?;
         }
-        if change.disabled == Some(false) && self.store.enable_webhook(id).await? {
+        if change.disabled == Some(false) {
+            self.store.enable_webhook(id).await?;
             // What waits for its next attempt need not: somebody has mended something.
             self.send_now(id).await?;
         }

@@ -61,8 +61,10 @@ pub fn moment(there: &Value) -> String {
 /// Something of this type, as serde names it, is expected, and this text stands there.
 pub fn expected(of_type: &str, there: &str) -> String {
     let there = match there {
-        "" => String::new(),
-        there => format!(", not the text {}", echo(there)),
+        _ if there.is_empty() || there.starts_with(['~', '-', '[', '{', '&', '*', '!', '|', '>']) => {
+            String::new()
+        }
+        there => format!(", not {}", echo(there)),
     };
     format!("{} is expected{there}", belongs(of_type))
 }

@@ -81,7 +81,7 @@ problems! {
     ORDER_STATE = "order-state" 409 final "Order in another state"
         "The member state says how the order stands, and from there it cannot be changed so. Nothing was changed.";
     ORDER_EXPIRED = "order-expired" 409 final "Order expired"
-        "The order was not paid in time and has given back what it held. Nothing was paid: give the money back, or place a new order that names this one in replaces.";
+        "The order was not paid in time and has given back what the terms of the sale say. Nothing was paid: give the money back, or place a new order that names this one in replaces.";
     ALREADY_REPLACED = "already-replaced" 409 final "Order replaced already"
         "Another order has come in the place of the expired one that replaces names: the member replaced_by says which. Nothing was ordered. Leave replaces out to order one more.";
     ACCEPT_MISSING = "accept-missing" 409 final "Counters would lose what they hold"

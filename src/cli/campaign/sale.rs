@@ -185,7 +185,7 @@ lists: [vip]
                 "stock: 500",
                 "stock: many",
                 ":7:12: ",
-                "a whole number from 0 is expected, not the text \"many\"",
+                "a whole number from 0 is expected, not \"many\"",
             ),
             (
                 "stock: 500",
@@ -204,7 +204,7 @@ lists: [vip]
                 "cancel_by_buyer: true",
                 "cancel_by_buyer: maybe",
                 ":17:",
-                "true or false is expected, not the text \"maybe\"",
+                "true or false is expected, not \"maybe\"",
             ),
             ("lists: [vip]", "lists: vip", ":20:", "an array is expected"),
             (

@@ -5,6 +5,7 @@ use super::shard::Asked as Shard;
 use super::{Asked, Control, ControlError, StockChanged};
 use crate::campaign::Sku;
 use crate::failpoint::{self, Point};
+use crate::needs::ANSWER_MAX;
 use crate::store::{CampaignRow, Commit, NewStockChange, StockChangeKind};
 
 impl Control {
@@ -27,6 +28,11 @@ impl Control {
             return Ok(None);
         }
         self.fill_for(&prepared, &asked.wanted.accept).await?;
+        let may_be_sold_out = !is_new
+            && self
+                .left(&row.campaign, &sku.id)
+                .await
+                .is_none_or(|left| left <= 0);
         failpoint::hit(Point::S1);
         let kind = match is_new {
             true => StockChangeKind::Sku,
@@ -63,6 +69,10 @@ impl Control {
         let change = self.store.stock_change(asked.id).await?;
         let change = change.ok_or_else(|| ControlError::Internal("what was written is gone".to_owned()))?;
         self.finish(change.clone()).await?;
+        if may_be_sold_out && !self.is_over(row) {
+            // Gateways that have told buyers so may go on for that long, without asking.
+            tokio::time::sleep(ANSWER_MAX).await;
+        }
         self.answer(row, &change, prepared).await.map(Some)
     }
 }

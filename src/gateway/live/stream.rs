@@ -44,7 +44,7 @@ impl End {
     fn word(self) -> &'static [u8] {
         match self {
             Self::Final => b"",
-            Self::Over => b": the sale is over\n\n",
+            Self::Over => b": the sale was to close now; connect again to hear whether anything follows\n\n",
             Self::Token => b": the token has expired; connect again with a new one\n\n",
             Self::Age => b": this stream is old; connect again\n\n",
             Self::Drain => b": this gateway closes; connect again\n\n",

@@ -35,7 +35,10 @@ impl Wait {
             let (name, value) = preference.split_once('=')?;
             name.trim().eq_ignore_ascii_case("wait").then(|| value.trim())
         })?;
-        let seconds: u64 = wait.trim_matches('"').parse().ok()?;
+        let wait = wait.trim_matches('"');
+        let is_number = !wait.is_empty() && wait.bytes().all(|byte| byte.is_ascii_digit());
+        // A number that is too large to be read is more than there may be.
+        let seconds: u64 = is_number.then(|| wait.parse().unwrap_or(u64::MAX))?;
         (seconds > 0).then(|| Self(seconds.min(SECONDS_MAX)))
     }
 

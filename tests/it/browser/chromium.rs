@@ -19,6 +19,12 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// Ends itself and all that it started, the browser too, once the other end of its input is closed: also when the test process dies.
 const GUARD: &str = "\"$@\" & read word; kill -9 0";
 
+/// Cargo's folder, above that of its tests.
+fn target() -> PathBuf {
+    let tests = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    tests.parent().expect("it is in the target folder").to_owned()
+}
+
 /// The driver, and whatever it starts.
 struct Driver {
     guard: Child,
@@ -134,6 +140,17 @@ impl Browser {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// What axe-core finds wrong with the page: for people who see little, or use no mouse.
+    pub async fn violations(&self) -> Value {
+        let file = target().join("axe/node_modules/axe-core/axe.min.js");
+        let axe = fs::read_to_string(&file)
+            .expect("axe-core is there: scripts/axe.sh fetches it, which ./x test runs");
+        self.script(&format!("{axe}; return null"), Vec::new()).await;
+        let ask = "return axe.run(document, {resultTypes: ['violations']}).then((found) => found.violations.map((one) => \
+                   [one.id, one.help, one.nodes.slice(0, 3).map((node) => [node.html, node.failureSummary])]))";
+        self.script(ask, Vec::new()).await
     }
 
     /// What people read of an element.

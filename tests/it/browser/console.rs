@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::browser::chromium::Browser;
@@ -62,6 +63,7 @@ async fn sales(gate: &Gate) {
 
 /// Writes how a page looks: its path, and what has to be there before.
 async fn pictures(browser: &Browser, gate: &Gate, folder: &Path, pages: &[(&str, &str, &str)]) {
+    let mut wrong = Vec::new();
     for theme in ["light", "dark"] {
         browser
             .open(&format!("{}/console?theme={theme}", gate.admin))
@@ -77,12 +79,19 @@ async fn pictures(browser: &Browser, gate: &Gate, folder: &Path, pages: &[(&str,
                 browser
                     .screenshot(&folder.join(format!("{name}-{size}-{theme}.png")))
                     .await;
-                assert_eq!(is_wide, false, "{path} has to be scrolled to the side at {width}");
+                if is_wide != false {
+                    wrong.push(format!("{path} has to be scrolled to the side at {width}"));
+                }
+                let violations = browser.violations().await;
+                if violations != json!([]) {
+                    wrong.push(format!("{path}, {size}, {theme}: {violations:#}"));
+                }
             }
         }
     }
     browser.resize(1280, 900).await;
     browser.open(&format!("{}/console?theme=auto", gate.admin)).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Counts what the policy refused, and what a script threw.
@@ -187,6 +196,13 @@ async fn a_stream_that_is_cut_or_falls_silent_is_told_and_comes_back() {
 async fn every_page_can_be_read_on_a_phone_and_in_the_dark() {
     let gate = Gate::dev().await;
     sales(&gate).await;
+    let list = format!("{}/admin/v1/audiences/vip", gate.admin);
+    let text = [("content-type", "text/plain")];
+    let members = b"ada\nbob\n".to_vec();
+    gate.http
+        .send(Method::PUT, &list, &text, members)
+        .await
+        .expect(201);
     let folder = folder("console-pages");
     let browser = Browser::start(&folder).await;
     let orders = gate
@@ -207,6 +223,21 @@ async fn every_page_can_be_read_on_a_phone_and_in_the_dark() {
         ("revision", "/console/sales/spring/revisions/1", ".sentences"),
         ("lua", "/console/sales/spring/rules/lua", "pre"),
         ("orders", "/console/sales/spring/orders", "table"),
+        (
+            "preview",
+            "/console/sales/spring/preview?revision=1",
+            ".sentences",
+        ),
+        (
+            "playground",
+            "/console/sales/spring/playground?user=ada&sku=mug&quantity=1&times=3",
+            ".sentences",
+        ),
+        ("lists", "/console/lists", "table"),
+        ("list", "/console/lists/vip?member=ada", "[role='status']"),
+        ("modules", "/console/modules", "table"),
+        ("module", "/console/modules/n-per-user", "pre"),
+        ("webhooks", "/console/webhooks", ".heading"),
         ("health", "/console/health", "table"),
     ];
     if !order.is_empty() {

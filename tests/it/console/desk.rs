@@ -38,7 +38,7 @@ impl Desk {
         Self::at(Gate::spawn(dev).await)
     }
 
-    fn at(gate: Gate) -> Self {
+    pub fn at(gate: Gate) -> Self {
         Self {
             gate,
             http: Http::new(),

@@ -7,3 +7,4 @@ mod orders;
 mod pages;
 mod rules;
 mod streams;
+mod things;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::console::desk::{Desk, check_plain, pair, unescaped};
 
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 16] = [
     ("/console", "Demo: one mug each"),
     ("/console/sales/demo", "Units left"),
     ("/console/sales/demo/act/pause", "No gateway takes orders"),
@@ -19,6 +19,14 @@ const PAGES: [(&str, &str); 11] = [
     ("/console/sales/demo/revisions/1", "n-per-user"),
     ("/console/sales/demo/rules/lua", "#!lua"),
     ("/console/sales/demo/orders", "No order in the database fits"),
+    ("/console/sales/demo/preview", "would be answered otherwise"),
+    (
+        "/console/sales/demo/playground?user=ada&times=3",
+        "limit-per-user",
+    ),
+    ("/console/lists", "No list yet"),
+    ("/console/modules", "n-per-user"),
+    ("/console/webhooks", "No endpoint yet"),
     ("/console/health", "engine"),
 ];
 
@@ -29,7 +37,11 @@ async fn every_page_is_there_under_a_strict_policy_and_in_two_languages() {
         let page = desk.get(path).await.expect(200);
         page.has(text).has("<html lang=\"en\"").has("as curl");
         check_plain(&page, path);
-        for foreign in [format!("{path}/"), format!("{path}?limits=1")] {
+        let (bare, sign) = match path.split_once('?') {
+            Some((bare, _)) => (bare, '&'),
+            None => (path, '?'),
+        };
+        for foreign in [format!("{bare}/"), format!("{path}{sign}limits=1")] {
             let refused = desk.get(&foreign).await;
             assert!(
                 matches!(refused.status, 400 | 404),

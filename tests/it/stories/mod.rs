@@ -50,5 +50,5 @@ mod stock_deployed;
 mod stopping;
 mod tried;
 mod units;
-mod webhooks;
+pub mod webhooks;
 mod wrong_input;

@@ -12,7 +12,8 @@ use crate::stories::gate::{Gate, PATIENCE, POLL};
 use crate::stories::keys::{Deployment, Gateway};
 use crate::webhooks::receiver::{Answer, Receiver};
 
-async fn dev() -> Gate {
+/// `rushgate dev` that may send to this machine.
+pub async fn dev() -> Gate {
     let mut config = tempfile::NamedTempFile::new().expect("a temporary file");
     writeln!(config, "[webhooks]\nprivate = \"127.0.0.1\"").expect("written");
     Gate::dev_with(config.path()).await
