@@ -230,7 +230,9 @@ pub(super) fn needs(actor: &Actor, scope: Scope) -> Result<(), Problem> {
 fn lacking(actor: &Actor, scopes: &str) -> Problem {
     let what = match actor.key() {
         Some(_) => "key",
-        None => "token of a payment system (with it an order can be looked at, paid, refunded and cancelled, and nothing else)",
+        None => {
+            "token of a payment system (with it an order can be looked at, paid, refunded and cancelled, and nothing else)"
+        }
     };
     Problem::new(
         &FORBIDDEN,

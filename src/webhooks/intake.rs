@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::message;
 use super::metrics::Metrics;
+use crate::access::DEFAULT_MERCHANT;
 use crate::needs::Hooks;
 use crate::order::ToldChange;
 use crate::store::{NewDelivery, Store, StoreResult, WebhookRow};
@@ -57,7 +58,11 @@ impl Intake {
             return Ok(());
         }
         let owners = self.owners(&hooks, changes).await?;
-        let owner = |change: &ToldChange| owners.get(&change.campaign).map(String::as_str);
+        // As of a list: what has no owner written down is of the default merchant.
+        let owner = |change: &ToldChange| {
+            let owner = owners.get(&change.campaign);
+            Some(owner.map_or(DEFAULT_MERCHANT, String::as_str))
+        };
         let new: Vec<NewDelivery> = changes
             .iter()
             .flat_map(|change| deliveries(&hooks, change, owner(change)))
