@@ -10,7 +10,6 @@ use crate::audit::{AskedBy, AuditLine};
 use crate::lua::repair::{Repair, Repaired};
 
 const ACTION: &str = "reconcile.repair";
-const MOVED: &str = "reconcile.moved";
 
 impl Reconcile {
     /// Every difference gets its outcome. Ends early where the lease is lost.
@@ -51,18 +50,17 @@ impl Reconcile {
 
 impl Desk<'_> {
     /// What the audit trail says of a repair.
-    fn line<'a>(&self, difference: &Difference, (by, action): (AskedBy<'a>, &'a str)) -> AuditLine<'a> {
+    fn line<'a>(&self, difference: &Difference, by: AskedBy<'a>) -> AuditLine<'a> {
         let detail = json!({
             "kind": difference.kind,
             "where": difference.place,
             "before": difference.engine.to_string(),
             "after": difference.database.to_string(),
         });
-        AuditLine::new((self.reconcile.clock)(), by, action, self.campaign(), detail)
+        AuditLine::new((self.reconcile.clock)(), by, ACTION, self.campaign(), detail)
     }
 
-    /// `None` where nothing can be done. What is in the engine is changed behind its line: one that has moved on meanwhile gets
-    /// another line, which says that nothing was done.
+    /// `None` where nothing can be done. Where the line cannot be written, nothing is changed; it stays where something was.
     async fn mend(
         &self,
         difference: &Difference,
@@ -71,14 +69,15 @@ impl Desk<'_> {
     ) -> Result<Option<Repaired>, CompareError> {
         let store = &self.reconcile.store;
         if let (Mend::Sold, Place::Sku { sku }) = (&difference.mend, &difference.place) {
-            let line = self.line(difference, (by, ACTION));
+            let line = self.line(difference, by);
             return self.mend_sold(sku, difference, line).await.map(Some);
         }
-        store.audit(&[self.line(difference, (by, ACTION))]).await?;
-        let repaired = self.mend_in_engine(difference, given_back).await?;
-        if !matches!(repaired, Some(Repaired::Done { .. })) {
-            store.audit(&[self.line(difference, (by, MOVED))]).await?;
-        }
+        let mut repaired = None;
+        let work = async {
+            repaired = self.mend_in_engine(difference, given_back).await?;
+            Ok::<_, CompareError>(matches!(repaired, Some(Repaired::Done { .. })))
+        };
+        store.audit_around(self.line(difference, by), work).await?;
         Ok(repaired)
     }
 

@@ -15,9 +15,10 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::audit::{AuditEntry, AuditLine, DEFAULT_MERCHANT, Head};
 use crate::failpoint::{self, Point};
+use crate::store::dialect::Dialect;
 use crate::store::privacy::erasures::new_secret;
 use crate::store::rows::{narrow, text};
-use crate::store::{Store, StoreResult, time};
+use crate::store::{Store, StoreError, StoreResult, time};
 pub use list::{AuditFilter, AuditPlace};
 pub use verify::TrailChecked;
 
@@ -27,6 +28,29 @@ impl Store {
         let mut tx = self.begin().await?;
         self.append_audit(&mut tx, lines).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Writes a line, does something elsewhere than in the database, and keeps the line if that has changed anything: where it cannot
+    /// be written, nothing is done. Other lines wait meanwhile, so that is to be short. Who dies between the two leaves what was done.
+    pub async fn audit_around<E: From<StoreError>>(
+        &self,
+        line: AuditLine<'_>,
+        work: impl Future<Output = Result<bool, E>>,
+    ) -> Result<(), E> {
+        if self.dialect == Dialect::Sqlite {
+            // It has one writer, for whom the work may wait; and the engine beside it is in this process, and forgets with it.
+            return match work.await? {
+                true => Ok(self.audit(&[line]).await?),
+                false => Ok(()),
+            };
+        }
+        let mut tx = self.begin().await?;
+        self.append_audit(&mut tx, &[line]).await?;
+        let done = match work.await? {
+            true => tx.commit().await,
+            false => tx.rollback().await,
+        };
+        Ok(done.map_err(StoreError::from)?)
     }
 
     /// Writes the lines of a change, as the last thing that its transaction does. Where they cannot be written, the change fails.

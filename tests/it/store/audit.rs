@@ -216,23 +216,23 @@ async fn many_at_once_keep_one_chain(db: Database) {
 }
 
 async fn a_buyer_can_go_from_the_trail(db: Database) {
-    for user in ["ada", "bob"] {
+    for user in ["zoe", "bob"] {
         let detail = json!({"user": user});
         let line = AuditLine::new(NOW, "ann", "order.bulk", "spring", detail);
         db.store.audit(&[line]).await.expect("written");
     }
     let new = NewErasure {
-        user: "ada",
+        user: "zoe",
         key: "k",
         lists: false,
         by: "ann".into(),
         note: None,
     };
     db.store.begin_erasure(new, NOW).await.expect("asked");
-    let row = db.store.erasure("ada").await.expect("read").expect("there");
+    let row = db.store.erasure("zoe").await.expect("read").expect("there");
     assert_eq!(db.store.erase_traces(&row, NOW + 1).await, Ok((1, 0)));
     assert_eq!(
-        db.number("SELECT COUNT(*) FROM audit WHERE INSTR(detail, 'ada')")
+        db.number("SELECT COUNT(*) FROM audit WHERE INSTR(detail, 'zoe')")
             .await,
         0
     );
