@@ -18,7 +18,7 @@ use super::Rules;
 use super::answer::Refused;
 use super::limits::Limits;
 use super::owners;
-use super::routes::{Found, Reach, find, for_root};
+use super::routes::{Found, Reach, find, for_root, payments_alone};
 use super::watched::Watched;
 use crate::access::{Actor, KeyDigest, KeyText, digest};
 use crate::clock::now_ms;
@@ -172,8 +172,11 @@ impl Guard {
                     return Err(for_root().into());
                 }
             }
+            Found::OtherMethod | Found::Nothing if actor.key().is_none() && actor.name() == PAYMENTS => {
+                return Err(payments_alone().into());
+            }
             Found::OtherMethod => {}
-            Found::Nothing if actor.key().is_none() && actor.name() != PAYMENTS => {}
+            Found::Nothing if actor.key().is_none() => {}
             Found::Nothing => return Err(for_root().into()),
         }
         request.extensions_mut().insert(actor);

@@ -240,6 +240,11 @@ fn lacking(actor: &Actor, scopes: &str) -> Problem {
     )
 }
 
+pub(super) fn payments_alone() -> Problem {
+    let detail = "with this token, of a payment system, an order can be looked at, paid, refunded and cancelled, and nothing else";
+    Problem::new(&FORBIDDEN, detail)
+}
+
 pub(super) fn for_root() -> Problem {
     Problem::new(&FORBIDDEN, "this is for the root token alone")
 }
