@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use serde::Serialize;
@@ -10,8 +10,10 @@ use serde::Serialize;
 use super::answer::Refused;
 use super::campaigns::limit;
 use super::orders::between;
+use super::owners::own;
 use super::query::{parameters, query};
 use super::{Admin, Answered};
+use crate::access::Actor;
 use crate::audit::{AuditEntry, AuditView, Head, HeadView};
 use crate::control::Control;
 use crate::store::AuditFilter;
@@ -48,7 +50,7 @@ impl Trail for Control {
 
 parameters! {
     struct AuditQuery {
-        /// Of this merchant's chain alone.
+        /// Of this merchant's chain alone, which is all that a key of one merchant sees.
         merchant: Option<String>,
         /// By this one alone: `admin`, `payments`, a key's name, who ran a command.
         actor: Option<String>,
@@ -88,13 +90,14 @@ pub(super) struct Heads {
 /// Newest first.
 pub(super) async fn list(
     State(admin): State<Admin>,
+    Extension(actor): Extension<Actor>,
     asked: Result<Query<AuditQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let asked = query(asked)?;
     let limit = limit(asked.limit, PAGE)?;
     let (from, to) = between(asked.from.as_deref(), asked.to.as_deref())?;
     let filter = AuditFilter {
-        merchant: asked.merchant,
+        merchant: own(&actor, asked.merchant)?,
         actor: asked.actor,
         action: asked.action,
         target: asked.target,
@@ -107,8 +110,13 @@ pub(super) async fn list(
     Ok(Json(Page { lines, next }).into_response())
 }
 
-pub(super) async fn heads(State(admin): State<Admin>) -> Result<Response, Refused> {
-    let heads = admin.rules.audit_heads().await?;
-    let heads = heads.into_iter().map(HeadView::from).collect();
+/// Of the chains that one sees.
+pub(super) async fn heads(
+    State(admin): State<Admin>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Response, Refused> {
+    let heads = admin.rules.audit_heads().await?.into_iter();
+    let seen = heads.filter(|head| actor.sees(&head.merchant));
+    let heads = seen.map(HeadView::from).collect();
     Ok(Json(Heads { heads }).into_response())
 }

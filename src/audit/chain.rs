@@ -13,6 +13,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::access::DEFAULT_MERCHANT;
 use super::line::{Asker, AuditLine};
 
 /// The first member of what is hashed: another form has another one.
@@ -70,7 +71,7 @@ impl AuditEntry {
     pub fn of(line: &AuditLine<'_>) -> Self {
         Self {
             seq: 0,
-            merchant: line.merchant.to_owned(),
+            merchant: line.merchant.unwrap_or(DEFAULT_MERCHANT).to_owned(),
             number: None,
             at: line.at,
             by: line.by.into(),

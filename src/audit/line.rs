@@ -93,8 +93,8 @@ pub struct AuditLine<'a> {
     pub detail: Value,
     /// Why, in the words of whoever asked.
     pub note: Option<&'a str>,
-    /// Whose chain it is in.
-    pub merchant: &'a str,
+    /// Whose chain it is in; where nobody says, that of whoever owns what it is about.
+    pub merchant: Option<&'a str>,
 }
 
 impl<'a> AuditLine<'a> {
@@ -112,13 +112,19 @@ impl<'a> AuditLine<'a> {
             target: target.into(),
             detail,
             note: None,
-            merchant: crate::access::DEFAULT_MERCHANT,
+            merchant: None,
         }
     }
 
     /// The same with the words of whoever asked.
     pub fn noted(self, note: Option<&'a str>) -> Self {
         Self { note, ..self }
+    }
+
+    /// The same in this merchant's chain: what it is about is gone when it is written.
+    pub fn of_merchant(self, merchant: &'a str) -> Self {
+        let merchant = Some(merchant);
+        Self { merchant, ..self }
     }
 
     /// The same with one more member of its detail, which the transaction alone knows.

@@ -19,6 +19,7 @@ impl Control {
             return Err(stays(campaign, held));
         }
         let line = operation.line((self.clock)(), json!({"uid": row.campaign.uid}));
+        let line = line.of_merchant(&row.merchant);
         match self.gate.remove(campaign, line).await {
             Ok(Removal::Gone) => {}
             Ok(Removal::Stays(held)) => {

@@ -243,6 +243,7 @@ impl Desk {
         let row = self.row(id).await?;
         let detail = json!({"from": told(&row)});
         let line = AuditLine::new((self.clock)(), by, "webhook.remove", id, detail);
+        let line = line.of_merchant(&row.merchant);
         match self.store.remove_webhook(id, &[line]).await? {
             true => Ok(()),
             false => Err(unknown(id)),

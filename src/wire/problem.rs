@@ -428,6 +428,7 @@ mod tests {
             ("window-full", 409, true),
             ("rule-rejected", 409, false),
             ("conflict", 409, false),
+            ("in-progress", 409, true),
             ("not-landed-yet", 409, true),
             ("order-state", 409, false),
             ("order-expired", 409, false),

@@ -1,5 +1,7 @@
 //! Details that named a buyer who is erased: the name goes, and a line says of which rows, and what they come to since.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
@@ -20,22 +22,29 @@ impl Store {
             return Ok(());
         }
         let mut tx = self.begin().await?;
-        let mut rows = Vec::new();
+        let mut of_merchants: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
         for (seq, detail) in details {
-            rows.extend(self.mask_row(&mut tx, *seq, detail).await?);
+            let (merchant, masked) = self.mask_row(&mut tx, *seq, detail).await?;
+            of_merchants.entry(merchant).or_default().extend(masked);
         }
-        let line = AuditLine::new(now, OWN, MASK, target, json!({"rows": rows}));
-        self.append_audit(&mut tx, &[line]).await?;
+        // Each in the chain of the rows that it names.
+        let lines: Vec<AuditLine<'_>> = of_merchants
+            .iter()
+            .map(|(merchant, rows)| {
+                AuditLine::new(now, OWN, MASK, target, json!({"rows": rows})).of_merchant(merchant)
+            })
+            .collect();
+        self.append_audit(&mut tx, &lines).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Number and digest of the row as it is then; `None` of one that is in no chain.
+    /// Whose row it is, its number, and its digest as it is then; `None` of one that is in no chain.
     async fn mask_row(
         &self,
         tx: &mut Transaction<'_, Any>,
         seq: i64,
         detail: &Value,
-    ) -> StoreResult<Option<(u64, String)>> {
+    ) -> StoreResult<(String, Option<(u64, String)>)> {
         let lock = self.dialect.for_update();
         let sql = format!("SELECT {COLUMNS} FROM audit WHERE seq = ?{lock}");
         let row = sqlx::query(AssertSqlSafe(sql))
@@ -51,6 +60,7 @@ impl Store {
             .bind(seq)
             .execute(&mut **tx)
             .await?;
-        Ok(masked.number.map(|number| (number, masked.digest())))
+        let told = masked.number.map(|number| (number, masked.digest()));
+        Ok((masked.merchant, told))
     }
 }

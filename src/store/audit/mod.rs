@@ -17,7 +17,7 @@ use crate::audit::{AuditEntry, AuditLine, DEFAULT_MERCHANT, Head};
 use crate::failpoint::{self, Point};
 use crate::store::dialect::Dialect;
 use crate::store::privacy::erasures::new_secret;
-use crate::store::rows::{narrow, text};
+use crate::store::rows::{maybe_text, narrow, text};
 use crate::store::{Store, StoreError, StoreResult, time};
 pub use list::{AuditFilter, AuditPlace};
 pub use verify::TrailChecked;
@@ -59,17 +59,26 @@ impl Store {
         tx: &mut Transaction<'_, Any>,
         lines: &[AuditLine<'_>],
     ) -> StoreResult<()> {
+        let mut entries = Vec::with_capacity(lines.len());
+        for line in lines {
+            let mut entry = AuditEntry::of(line);
+            if line.merchant.is_none()
+                && let Some(owner) = owner(tx, line).await?
+            {
+                entry.merchant = owner;
+            }
+            entries.push(entry);
+        }
         // Heads of several merchants are locked in one order.
-        let merchants: BTreeSet<&str> = lines.iter().map(|line| line.merchant).collect();
-        for merchant in merchants {
+        let merchants: BTreeSet<String> = entries.iter().map(|entry| entry.merchant.clone()).collect();
+        for merchant in &merchants {
             let mut head = self.lock_head(tx, merchant).await?;
             if head.number == 0 && merchant == DEFAULT_MERCHANT {
                 self.chain_earlier(tx, &mut head).await?;
             }
-            for line in lines.iter().filter(|line| line.merchant == merchant) {
-                let mut entry = AuditEntry::of(line);
+            for entry in entries.iter_mut().filter(|entry| entry.merchant == *merchant) {
                 entry.chain(&mut head, new_salt());
-                insert(tx, &entry).await?;
+                insert(tx, entry).await?;
             }
             write_head(tx, &head).await?;
             failpoint::hit(Point::A1);
@@ -121,6 +130,28 @@ impl Store {
             .fetch_one(&mut **tx)
             .await?;
         head(&row)
+    }
+}
+
+/// Who owns what a line is about, where one merchant does.
+async fn owner(tx: &mut Transaction<'_, Any>, line: &AuditLine<'_>) -> StoreResult<Option<String>> {
+    let (kind, _) = line.action.split_once('.').unwrap_or((line.action, ""));
+    let (table, column) = match kind {
+        "campaign" | "revision" | "stock" | "sku" | "order" | "reconcile" => ("campaigns", "campaign_id"),
+        "audience" => ("audience_owners", "audience_id"),
+        "webhook" => ("webhooks", "webhook_id"),
+        "module" => ("modules", "digest"),
+        "key" => ("api_keys", "key_id"),
+        _ => return Ok(None),
+    };
+    let sql = format!("SELECT merchant FROM {table} WHERE {column} = ?");
+    let found = sqlx::query(AssertSqlSafe(sql))
+        .bind(line.target.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
+    match found {
+        Some(row) => maybe_text(&row, 0),
+        None => Ok(None),
     }
 }
 
