@@ -107,9 +107,8 @@ impl Store {
         let row = sqlx::query("SELECT COUNT(*), MIN(seq) FROM audit WHERE number IS NULL")
             .fetch_one(&self.pool)
             .await?;
-        Ok(maybe_int(&row, 1)?
-            .map(|first| Ok::<_, crate::store::StoreError>((narrow(&row, 0)?, first)))
-            .transpose()?)
+        let first = maybe_int(&row, 1)?;
+        first.map(|first| Ok((narrow(&row, 0)?, first))).transpose()
     }
 }
 
