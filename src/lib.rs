@@ -20,6 +20,7 @@
 cfg_if::cfg_if! {
     if #[cfg(feature = "testing")] {
         // Rank 0: the core. Pure: time and ids are arguments; no async, socket, clock or random.
+        pub mod access;
         pub mod attempts;
         pub mod audience;
         pub mod audit;
@@ -75,6 +76,7 @@ cfg_if::cfg_if! {
         pub mod doctor;
         pub mod telemetry;
     } else {
+        mod access;
         mod attempts;
         mod audience;
         mod audit;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -13,7 +13,9 @@ use super::Admin;
 use super::answer::Refused;
 use super::caller::Caller;
 use super::campaigns::limit;
+use super::owners::{may_repin, own};
 use super::query::{parameters, query};
+use crate::access::Actor;
 use crate::audience::{ListKind, TableOptions, TableRead};
 use crate::control::{AudienceUpload, Format, Reading, Repinned, Uploaded};
 use crate::store::AudienceRow;
@@ -113,6 +115,9 @@ parameters! {
         /// Campaigns that are to go by the version at once, joined by commas.
         #[param(pattern = "[^,]")]
         activate: Option<String>,
+        /// Whose a new list is, where the key is one of all merchants; `default` where it does not say so.
+        #[param(max_length = 64)]
+        merchant: Option<String>,
     }
 }
 
@@ -217,8 +222,10 @@ pub(super) async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let how = query(how)?;
+    let mut how = query(how)?;
     let activate = campaigns(how.activate.as_deref())?;
+    may_repin(&*admin.rules, caller.actor(), &activate).await?;
+    let merchant = own(caller.actor(), how.merchant.take())?;
     let reading = reading(&headers, how)?;
     let gzip = is_gzip(&headers)?;
     let cut_off = |error: axum::Error| format!("the body was cut off or badly framed: {error}");
@@ -233,6 +240,7 @@ pub(super) async fn upload(
         activate,
         body,
     };
+    admin.rules.claim_list(&upload.id, merchant.as_deref()).await?;
     let uploaded = admin.rules.upload_audience(caller.by(), upload).await?;
     let status = match uploaded.new {
         true => StatusCode::CREATED,
@@ -356,8 +364,11 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Refused> {
 }
 
 /// The newest version of each list, the one that changed last first.
-pub(super) async fn list(State(admin): State<Admin>) -> Result<Response, Refused> {
-    let rows = admin.rules.audiences().await?;
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Response, Refused> {
+    let rows = admin.rules.audiences(actor.merchant()).await?;
     let audiences = rows.into_iter().map(AudienceAnswer::from).collect();
     Ok(Json(AudiencesAnswer { audiences }).into_response())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -13,7 +13,9 @@ use serde::Serialize;
 use super::Admin;
 use super::answer::{Refused, read_json};
 use super::caller::Caller;
+use super::owners::own;
 use super::query::{parameters, query};
+use crate::access::Actor;
 use crate::campaign::{Origins, Sku};
 use crate::control::{CampaignFigures, NewCampaign, PausedView, RevisionAnswer};
 use crate::store::CampaignRow;
@@ -78,6 +80,8 @@ pub(super) struct Page {
 struct Head {
     id: String,
     title: String,
+    /// Whose it is.
+    merchant: String,
     revision: u32,
     state: &'static str,
     /// Also before it opens, and after it closed.
@@ -136,6 +140,7 @@ fn head(row: &CampaignRow, now: i64) -> Head {
     Head {
         id: row.campaign.id.clone(),
         title: row.campaign.title.clone(),
+        merchant: row.merchant.clone(),
         revision: row.activation.revision,
         state: match row.schedule.is_archived(now) {
             true => "archived",
@@ -172,7 +177,8 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Refused> {
     let CreateQuery { dry_run, lua } = query(asked)?;
-    let new: NewCampaign = read_json(&headers, body).await?;
+    let mut new: NewCampaign = read_json(&headers, body).await?;
+    new.merchant = own(caller.actor(), new.merchant)?;
     let location = [(header::LOCATION, format!("/admin/v1/campaigns/{}", new.id))];
     let script = ScriptQuery { lua };
     if dry_run {
@@ -186,11 +192,13 @@ pub(super) async fn create(
 /// Newest first.
 pub(super) async fn list(
     State(admin): State<Admin>,
+    Extension(actor): Extension<Actor>,
     page: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let page = query(page)?;
     let limit = limit(page.limit, PAGE)?;
-    let rows = admin.rules.campaigns(page.before.as_deref(), limit + 1).await?;
+    let before = page.before.as_deref();
+    let rows = admin.rules.campaigns(actor.merchant(), before, limit + 1).await?;
     let (rows, next) = paged(rows, limit, |row| row.campaign.id.clone());
     let listed = |row: CampaignRow| Listed {
         head: head(&row, (admin.clock)(&row.campaign.id)),

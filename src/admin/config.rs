@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::Limits;
 use crate::serving::tls::{self, Files};
 use crate::wire::Unfit;
 
@@ -18,6 +19,10 @@ pub struct Config {
     pub tls_key_file: Option<PathBuf>,
     /// Authorities of the certificates that clients have to show.
     pub tls_client_ca_file: Option<PathBuf>,
+    /// Requests a second of one key, and of one address; ten times as many at once. 0: no limit.
+    pub requests_per_second: u32,
+    /// Wrong tokens and keys a minute from one address. 0: no limit.
+    pub failed_log_ins_per_minute: u32,
 }
 
 impl Default for Config {
@@ -27,11 +32,18 @@ impl Default for Config {
             tls_cert_file: None,
             tls_key_file: None,
             tls_client_ca_file: None,
+            requests_per_second: 200,
+            failed_log_ins_per_minute: 30,
         }
     }
 }
 
 impl Config {
+    /// How often whom may ask.
+    pub fn limits(&self) -> Limits {
+        Limits::new(self.requests_per_second, self.failed_log_ins_per_minute)
+    }
+
     /// The listener's TLS; `None`: plain HTTP.
     pub fn tls(&self) -> Option<Files> {
         Some(Files {

@@ -1,69 +1,85 @@
-//! Who may use the API: the holder of the token, or, without one, programs of this machine; and a payment system its part.
+//! Who may use the API: the holder of the root token or of a key, a payment system, or, without a token, programs of this machine. What
+//! each may do says `routes.rs`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
+use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest, Sha256};
+use data_encoding::HEXLOWER;
 use subtle::ConstantTimeEq;
 
+use super::Rules;
 use super::answer::Refused;
+use super::limits::Limits;
+use super::owners;
+use super::routes::{Found, Reach, find, for_root, payments_alone};
+use super::watched::Watched;
+use crate::access::{Actor, KeyDigest, KeyText, digest};
+use crate::clock::now_ms;
 use crate::control::PAYMENTS;
-use crate::wire::problem::{FORBIDDEN, TOKEN_INVALID, TOKEN_MISSING};
-use crate::wire::{self, Problem, bearer, check_headers};
+use crate::serving::PeerKey;
+use crate::store::ApiKeyRow;
+use crate::wire::problem::{TOKEN_INVALID, TOKEN_MISSING, UNAVAILABLE};
+use crate::wire::{Moment, Problem, bearer};
 
-/// Who made a change, for the audit trail.
+/// A key that the database has not said anything of by then is nobody's for now.
+const LOOK_WITHIN: Duration = Duration::from_secs(3);
+
+/// Where a request came from; in its extensions.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Actor(pub(super) &'static str);
-
-/// A program of this machine, where there is no token.
-pub(super) const LOCAL: Actor = Actor("local");
-
-/// SHA-256 of a token.
-pub(super) fn digest(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
-}
+pub struct Address(pub IpAddr);
 
 pub(super) struct Guard {
     /// SHA-256 of the token: both sides of the comparison have one length.
-    token: Option<[u8; 32]>,
-    payment_token: Option<[u8; 32]>,
+    token: Option<KeyDigest>,
+    payment_token: Option<KeyDigest>,
+    rules: Arc<dyn Rules>,
+    limits: Arc<Limits>,
 }
 
-/// What a payment system may ask for: method and path.
-const OF_PAYMENTS: [(Method, &str); 4] = [
-    (Method::GET, "/admin/v1/campaigns/{id}/orders/{order}"),
-    (Method::POST, "/admin/v1/campaigns/{id}/orders/{order}/pay"),
-    (Method::POST, "/admin/v1/campaigns/{id}/orders/{order}/cancel"),
-    (Method::POST, "/admin/v1/campaigns/{id}/orders/{order}/refund"),
-];
-
 impl Guard {
-    pub(super) fn new(token: Option<&str>, payment_token: Option<&str>) -> Self {
+    pub(super) fn new(
+        token: Option<&str>,
+        payment_token: Option<&str>,
+        rules: Arc<dyn Rules>,
+        limits: Arc<Limits>,
+    ) -> Self {
         Self {
             token: token.map(digest),
             payment_token: payment_token.map(digest),
+            rules,
+            limits,
         }
     }
 
-    fn actor(&self, headers: &HeaderMap) -> Result<Actor, Problem> {
-        if !self.has_token() {
-            // `check_host` was here before.
-            return Ok(LOCAL);
-        }
+    /// Who asks, and the key that it came with, where it is one that may end meanwhile.
+    async fn actor(
+        &self,
+        headers: &HeaderMap,
+        address: Option<PeerKey>,
+    ) -> Result<(Actor, Option<KeyDigest>), Problem> {
         let given = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
-            .and_then(bearer)
-            .ok_or_else(|| {
-                Problem::new(
-                    &TOKEN_MISSING,
-                    "the control plane needs the header Authorization: Bearer <RUSHGATE_ADMIN_TOKEN>",
-                )
-            })?;
-        self.holder(&digest(given))
+            .and_then(bearer);
+        let is_key = given.is_some_and(KeyText::is_one);
+        if !self.has_token() && !is_key {
+            // `check_host` was here before.
+            return Ok((Actor::local(), None));
+        }
+        let given = given.ok_or_else(|| {
+            let detail = "the control plane needs the header Authorization: Bearer <RUSHGATE_ADMIN_TOKEN>, or Bearer <a key>";
+            Problem::new(&TOKEN_MISSING, detail)
+        })?;
+        let of = digest(given);
+        let actor = self.log_in(&of, is_key, address).await?;
+        Ok((actor, is_key.then_some(of)))
     }
 
     /// Whether there is a token to know somebody by.
@@ -71,180 +87,139 @@ impl Guard {
         self.token.is_some()
     }
 
-    /// Whose token it is of which this is the digest.
-    pub(super) fn holder(&self, given: &[u8; 32]) -> Result<Actor, Problem> {
-        let is =
-            |token: &Option<[u8; 32]>| token.as_ref().is_some_and(|token| bool::from(given.ct_eq(token)));
+    /// Whose token or key it is of which this is the digest, and that was sent from there. Who guesses is soon told to wait.
+    pub(super) async fn log_in(
+        &self,
+        of: &KeyDigest,
+        may_be_key: bool,
+        address: Option<PeerKey>,
+    ) -> Result<Actor, Problem> {
+        self.limits.may_try(of, address, Instant::now())?;
+        let found = match self.known(of) {
+            Some(actor) => Ok(actor),
+            None if may_be_key => self.key(of).await,
+            None => Err(invalid("this is not the token of the control plane")),
+        };
+        let is_wrong = matches!(&found, Err(problem) if problem.status() == 401);
+        match is_wrong {
+            true => self.limits.failed(address, Instant::now()),
+            false if found.is_ok() => self.limits.good(*of, Instant::now()),
+            false => {}
+        }
+        found
+    }
+
+    /// Whose token or key it is, asked anew.
+    pub(super) async fn holder(&self, of: &KeyDigest) -> Result<Actor, Problem> {
+        match self.known(of) {
+            Some(actor) => Ok(actor),
+            None => self.key(of).await,
+        }
+    }
+
+    /// Whether the key is good now, or nobody can say so.
+    async fn is_maybe_good(&self, of: &KeyDigest) -> bool {
+        let held = self.holder(of).await;
+        !matches!(&held, Err(problem) if problem.status() == 401)
+    }
+
+    /// The holder of a token that this process was given: no database is asked.
+    fn known(&self, of: &KeyDigest) -> Option<Actor> {
+        let is = |token: &Option<KeyDigest>| token.as_ref().is_some_and(|token| bool::from(of.ct_eq(token)));
         match (is(&self.token), is(&self.payment_token)) {
-            (true, _) => Ok(Actor("admin")),
-            (false, true) => Ok(Actor(PAYMENTS)),
-            (false, false) => Err(Problem::new(
-                &TOKEN_INVALID,
-                "this is not the token of the control plane",
-            )),
+            (true, _) => Some(Actor::root()),
+            (false, true) => Some(Actor::payments(PAYMENTS)),
+            (false, false) => None,
         }
     }
-}
 
-/// Whether whoever asks may ask for this. The path is that of the route.
-fn may_ask(actor: Actor, method: &Method, path: Option<&str>) -> Result<(), Problem> {
-    let method = if method == Method::HEAD {
-        &Method::GET
-    } else {
-        method
-    };
-    let is_of_payments = |(known, pattern): &(Method, &str)| known == method && Some(*pattern) == path;
-    match actor.0 != PAYMENTS || OF_PAYMENTS.iter().any(is_of_payments) {
-        true => Ok(()),
-        false => Err(Problem::new(
-            &FORBIDDEN,
-            "with this token, of a payment system, an order can be looked at, paid, refunded and cancelled, and nothing else",
-        )),
+    async fn key(&self, of: &KeyDigest) -> Result<Actor, Problem> {
+        let hex = HEXLOWER.encode(of);
+        let looked = tokio::time::timeout(LOOK_WITHIN, self.rules.key_by_digest(&hex)).await;
+        let row = match looked {
+            Ok(Ok(row)) => row,
+            Ok(Err(_)) | Err(_) => {
+                let detail =
+                    "the database does not say whose key this is; RUSHGATE_ADMIN_TOKEN needs no database";
+                return Err(Problem::new(&UNAVAILABLE, detail));
+            }
+        };
+        let row = row.ok_or_else(|| invalid("there is no such key"))?;
+        check_good(&row, now_ms())?;
+        // That it is not written down is said there.
+        let _ = self.rules.key_used(&row).await;
+        Ok(Actor::of_key(row.head))
     }
-}
 
-/// Without a token anybody on this machine may do anything, and a page in a browser on this machine
-/// must not: it would come under a foreign host name (DNS rebinding) or say its origin. The host may stand in the
-/// request's target, too, as it does over h2.
-fn local(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-    let all = |name| {
-        let values = headers.get_all(name).iter();
-        values.map(|value: &axum::http::HeaderValue| value.to_str().unwrap_or("?"))
-    };
-    let target = uri.authority().map(|authority| authority.as_str());
-    let host_is_local = target.into_iter().chain(all(header::HOST)).all(is_local);
-    let origin_is_local = all(header::ORIGIN).all(|origin| {
-        origin
-            .split_once("://")
-            .is_some_and(|(_, authority)| is_local(authority))
-    });
-    match host_is_local && origin_is_local {
-        true => Ok(()),
-        false => Err(Problem::new(
-            &FORBIDDEN,
-            "without RUSHGATE_ADMIN_TOKEN the control plane is for programs of this machine: call it as \
-             localhost or 127.0.0.1",
-        )),
-    }
-}
-
-/// Whether `host` or `host:port` names this machine.
-fn is_local(authority: &str) -> bool {
-    if authority.contains('@') {
-        return false;
-    }
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(""),
-        None => authority.split(':').next().unwrap_or(""),
-    };
-    let ip = host.parse::<std::net::IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
-}
-
-/// The query parameters of a route, by its method and pattern.
-pub type Parameters = fn(&Method, &str) -> &'static [&'static str];
-
-/// What is known of routes, by method and pattern.
-#[derive(Clone, Copy)]
-pub(super) struct Known {
-    pub parameters: Parameters,
-    /// Whether the route may take this method. Of one that it does not take, the router says so, whatever stands in the query.
-    pub takes: fn(&Method, &str) -> bool,
-}
-
-/// Refuses a request of which two readers could see different ones, without a host, or with a query parameter that its
-/// path does not know.
-pub(super) async fn once(State(known): State<Known>, request: Request, next: Next) -> Response {
-    match is_one(&request, known) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => Refused::from(problem).into_response(),
-    }
-}
-
-fn is_one(request: &Request, known: Known) -> Result<(), Problem> {
-    let headers = request.headers();
-    let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    check_headers(values)?;
-    let (authority, host) = hosts(request);
-    wire::check_host(request.version() > Version::HTTP_10, authority, host)?;
-    match request.extensions().get::<MatchedPath>() {
-        Some(path) => {
-            let (method, path) = (request.method(), path.as_str());
-            let asked = wire::check_query(request.uri().query(), (known.parameters)(method, path));
-            asked.or_else(|problem| match (known.takes)(method, path) {
-                true => Err(problem),
-                false => Ok(()),
-            })
+    /// Whether whoever asks may ask for this; the key to be watched while it is answered.
+    async fn admit(&self, params: Params, request: &mut Request) -> Result<Option<KeyDigest>, Refused> {
+        let address = request.extensions().get::<Address>();
+        let address = address.map(|Address(address)| PeerKey::of(*address));
+        // Somebody whom a page of this process knows; no request from outside has such an extension.
+        let (actor, key) = match request.extensions().get::<Actor>().cloned() {
+            Some(known) => (known, None),
+            None => self.actor(request.headers(), address).await?,
+        };
+        self.limits.asked(&actor, address, Instant::now())?;
+        let pattern = request.extensions().get::<MatchedPath>();
+        let found = pattern.map_or(Found::Nothing, |path| find(request.method(), path.as_str()));
+        match found {
+            Found::Route(route) => {
+                route.admits(&actor)?;
+                if let Some(id) = first(&params) {
+                    owners::check(&*self.rules, &actor, route.reach, &id).await?;
+                } else if !matches!(route.reach, Reach::Own | Reach::All) && actor.merchant().is_some() {
+                    return Err(for_root().into());
+                }
+            }
+            Found::OtherMethod | Found::Nothing if actor.key().is_none() && actor.name() == PAYMENTS => {
+                return Err(payments_alone().into());
+            }
+            Found::OtherMethod => {}
+            Found::Nothing if actor.key().is_none() => {}
+            Found::Nothing => return Err(for_root().into()),
         }
-        None => Ok(()),
+        request.extensions_mut().insert(actor);
+        Ok(key)
     }
 }
 
-/// The host of the request's target, and that of its header.
-fn hosts(request: &Request) -> (Option<&str>, Option<&[u8]>) {
-    let authority = request.uri().authority().map(|authority| authority.as_str());
-    (
-        authority,
-        request.headers().get(header::HOST).map(HeaderValue::as_bytes),
-    )
+type Params = Result<RawPathParams, RawPathParamsRejection>;
+
+/// What a path names first: the campaign, the list, the module.
+fn first(params: &Params) -> Option<String> {
+    let params = params.as_ref().ok()?;
+    params.iter().next().map(|(_, value)| value.to_owned())
 }
 
-/// Refuses what pages in a browser may send, on every path, where there is no token that such a page does not have.
-pub(super) async fn check_host(State(has_token): State<bool>, request: Request, next: Next) -> Response {
-    let allowed = match has_token {
-        true => Ok(()),
-        false => local(request.uri(), request.headers()),
-    };
-    let (authority, host) = hosts(&request);
-    match allowed.and_then(|()| wire::check_same_host(authority, host)) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => Refused::from(problem).into_response(),
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(&TOKEN_INVALID, detail.into())
+}
+
+fn check_good(row: &ApiKeyRow, now: i64) -> Result<(), Problem> {
+    match (row.revoked_at, row.head.expires_at) {
+        (Some(at), _) => Err(invalid(format!("this key was revoked at {}", Moment(at)))),
+        (None, Some(at)) if at <= now => Err(invalid(format!("this key was good until {}", Moment(at)))),
+        (None, _) => Ok(()),
     }
 }
 
-pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
-    // Somebody whom a page of this process knows; no request from outside has such an extension.
-    let known = request.extensions().get::<Actor>().copied();
-    let actor = known.map_or_else(|| guard.actor(request.headers()), Ok);
-    let allowed = actor.and_then(|actor| {
-        let path = request.extensions().get::<MatchedPath>();
-        may_ask(actor, request.method(), path.map(MatchedPath::as_str)).map(|()| actor)
-    });
-    match allowed {
-        Ok(actor) => {
-            request.extensions_mut().insert(actor);
-            next.run(request).await
+pub(super) async fn check(
+    State(guard): State<Arc<Guard>>,
+    params: Params,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match guard.admit(params, &mut request).await {
+        Ok(None) => next.run(request).await,
+        Ok(Some(key)) => {
+            let answer = next.run(request).await;
+            let still = move || {
+                let guard = guard.clone();
+                async move { guard.is_maybe_good(&key).await }
+            };
+            answer.map(|body| Body::new(Watched::new(body, still)))
         }
-        Err(problem) => Refused::from(problem).into_response(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_this_machine() {
-        for local in [
-            "localhost",
-            "LocalHost:8081",
-            "127.0.0.1:8081",
-            "127.8.8.8",
-            "[::1]:8081",
-            "[::1]",
-        ] {
-            assert!(is_local(local), "{local}");
-        }
-        for foreign in [
-            "",
-            "evil.example",
-            "localhost.evil.example:80",
-            "10.0.0.1:8081",
-            "[::2]:1",
-            "localhost:1@evil.example",
-            "null",
-        ] {
-            assert!(!is_local(foreign), "{foreign}");
-        }
+        Err(refused) => refused.into_response(),
     }
 }

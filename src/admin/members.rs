@@ -15,10 +15,10 @@ use super::Admin;
 use super::answer::Refused;
 use super::audiences::{Activated, AudienceAnswer, Behind, campaigns, effect, number};
 use super::caller::Caller;
+use super::owners::may_repin;
 use super::query::{parameters, query};
 use super::table::{CSV_TYPE, MARK, Table, cut_off};
 use crate::audience::unpack;
-use crate::audit::AskedBy;
 use crate::control::{AskedFolded, Changed, ControlError, MemberChange};
 use crate::plan::Fold;
 
@@ -137,7 +137,7 @@ pub(super) async fn put(
         strict: strict.unwrap_or(true),
         activate: campaigns(activate.as_deref())?,
     };
-    change(&admin, caller.by(), wanted).await
+    change(&admin, &caller, wanted).await
 }
 
 /// 200 either way: the answer says which version is without the member.
@@ -155,12 +155,13 @@ pub(super) async fn remove(
         strict: false,
         activate: campaigns(activate.as_deref())?,
     };
-    change(&admin, caller.by(), wanted).await
+    change(&admin, &caller, wanted).await
 }
 
-async fn change(admin: &Admin, by: AskedBy<'_>, wanted: MemberChange) -> Result<Response, Refused> {
+async fn change(admin: &Admin, caller: &Caller, wanted: MemberChange) -> Result<Response, Refused> {
+    may_repin(&*admin.rules, caller.actor(), &wanted.activate).await?;
     let (member, listed) = (wanted.member.clone(), wanted.listed);
-    let changed = admin.rules.change_member(by, wanted).await?;
+    let changed = admin.rules.change_member(caller.by(), wanted).await?;
     let status = match listed && changed.new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,

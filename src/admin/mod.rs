@@ -7,24 +7,30 @@ mod buyers;
 mod caller;
 mod campaigns;
 mod config;
+mod door;
 mod guard;
 mod inside;
+mod keys;
 mod life;
 mod lifetime;
+mod limits;
 mod members;
 mod modules;
 mod openapi;
 mod order_jobs;
 mod orders;
+mod owners;
 mod parameters;
 mod query;
 mod readiness;
 mod revisions;
+mod routes;
 mod running;
 mod serve;
 mod simulate;
 mod stock;
 mod table;
+mod watched;
 mod webhooks;
 
 use std::net::SocketAddr;
@@ -58,17 +64,20 @@ use crate::wire::{self, BindError, Problem, echo};
 use answer::Refused;
 pub use audit::Trail;
 pub use buyers::Buyers;
-pub use caller::Peer;
 pub use config::Config;
-pub use guard::Parameters;
+pub use door::Parameters;
+pub use guard::Address;
 pub use inside::{Holder, Inside, KeyDigest, key_digest};
+pub use keys::Keys;
 pub use life::OrderLife;
 pub use lifetime::Lifetime;
+pub use limits::Limits;
 pub use openapi::openapi;
 pub use order_jobs::OrderJobs;
 pub use orders::LandedOrders;
 pub use parameters::query_parameters;
 pub use readiness::{Check, Helper, Readiness};
+pub use routes::{ROUTES, Reach, Route};
 pub use running::Running;
 pub use serve::Pages;
 pub use webhooks::Webhooks;
@@ -102,19 +111,21 @@ pub fn bind(listen: SocketAddr, token: Option<&str>) -> Result<TcpListener, Star
 type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 
 /// What the control plane asks of [`Control`].
-pub trait Rules: Buyers + LandedOrders + Lifetime + OrderJobs + OrderLife + Running + Trail {
+pub trait Rules: Buyers + Keys + LandedOrders + Lifetime + OrderJobs + OrderLife + Running + Trail {
     fn upload_module<'a>(
         &'a self,
         by: AskedBy<'a>,
+        merchant: Option<&'a str>,
         bytes: Vec<u8>,
         replace_builtin: bool,
     ) -> Answered<'a, UploadedModule>;
     fn delete_module<'a>(&'a self, by: AskedBy<'a>, selector: &'a str) -> Answered<'a, ()>;
-    fn modules(&self) -> Answered<'_, Vec<ModuleRow>>;
+    /// As one merchant sees them, where it is named.
+    fn modules<'a>(&'a self, merchant: Option<&'a str>) -> Answered<'a, Vec<ModuleRow>>;
     fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow>;
     fn upload_audience<'a>(&'a self, by: AskedBy<'a>, upload: AudienceUpload) -> Answered<'a, Uploaded>;
-    /// The newest version of each list, the one that changed last first.
-    fn audiences(&self) -> Answered<'_, Vec<AudienceRow>>;
+    /// The newest version of each list, the one that changed last first; of one merchant where it is named.
+    fn audiences<'a>(&'a self, merchant: Option<&'a str>) -> Answered<'a, Vec<AudienceRow>>;
     fn audience<'a>(&'a self, id: &'a str, before: Option<u32>, limit: u32)
     -> Answered<'a, Vec<AudienceRow>>;
     fn delete_audience<'a>(&'a self, by: AskedBy<'a>, id: &'a str, version: u32) -> Answered<'a, ()>;
@@ -170,7 +181,13 @@ pub trait Rules: Buyers + LandedOrders + Lifetime + OrderJobs + OrderLife + Runn
         new: NewSimulation,
         given: Option<Given<'a>>,
     ) -> Answered<'a, Simulation>;
-    fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>>;
+    /// Of one merchant where it is named.
+    fn campaigns<'a>(
+        &'a self,
+        merchant: Option<&'a str>,
+        before: Option<&'a str>,
+        limit: u32,
+    ) -> Answered<'a, Vec<CampaignRow>>;
     fn campaign<'a>(&'a self, id: &'a str) -> Answered<'a, (CampaignRow, CampaignFigures)>;
 }
 
@@ -178,18 +195,19 @@ impl Rules for Control {
     fn upload_module<'a>(
         &'a self,
         by: AskedBy<'a>,
+        merchant: Option<&'a str>,
         bytes: Vec<u8>,
         replace_builtin: bool,
     ) -> Answered<'a, UploadedModule> {
-        self.upload_module(by, bytes, replace_builtin).boxed()
+        self.upload_module(by, merchant, bytes, replace_builtin).boxed()
     }
 
     fn delete_module<'a>(&'a self, by: AskedBy<'a>, selector: &'a str) -> Answered<'a, ()> {
         self.delete_module(by, selector).boxed()
     }
 
-    fn modules(&self) -> Answered<'_, Vec<ModuleRow>> {
-        self.modules().boxed()
+    fn modules<'a>(&'a self, merchant: Option<&'a str>) -> Answered<'a, Vec<ModuleRow>> {
+        self.modules(merchant).boxed()
     }
 
     fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow> {
@@ -200,8 +218,8 @@ impl Rules for Control {
         self.upload_audience(by, upload).boxed()
     }
 
-    fn audiences(&self) -> Answered<'_, Vec<AudienceRow>> {
-        self.audiences().boxed()
+    fn audiences<'a>(&'a self, merchant: Option<&'a str>) -> Answered<'a, Vec<AudienceRow>> {
+        self.audiences(merchant).boxed()
     }
 
     fn audience<'a>(
@@ -306,8 +324,13 @@ impl Rules for Control {
         self.simulate(campaign, new, given).boxed()
     }
 
-    fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>> {
-        self.campaigns(before, limit).boxed()
+    fn campaigns<'a>(
+        &'a self,
+        merchant: Option<&'a str>,
+        before: Option<&'a str>,
+        limit: u32,
+    ) -> Answered<'a, Vec<CampaignRow>> {
+        self.campaigns(merchant, before, limit).boxed()
     }
 
     fn campaign<'a>(&'a self, id: &'a str) -> Answered<'a, (CampaignRow, CampaignFigures)> {
@@ -352,12 +375,15 @@ pub struct Admin {
     pub token: Option<String>,
     /// That of a payment system, which may do no more than its part of the life of orders.
     pub payment_token: Option<String>,
+    /// How often whom may ask.
+    pub limits: Arc<Limits>,
 }
 
 impl Admin {
     fn guard(&self) -> Arc<guard::Guard> {
         let (token, payment_token) = (self.token.as_deref(), self.payment_token.as_deref());
-        Arc::new(guard::Guard::new(token, payment_token))
+        let (rules, limits) = (self.rules.clone(), self.limits.clone());
+        Arc::new(guard::Guard::new(token, payment_token, rules, limits))
     }
 
     fn router(self) -> Router {
@@ -430,6 +456,9 @@ impl Admin {
             .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
             .route("/webhooks/{id}/replay", post(webhooks::replay))
             .route("/webhooks/{id}/test", post(webhooks::test))
+            .route("/keys", post(keys::create).get(keys::list))
+            .route("/keys/{id}", delete(keys::revoke))
+            .route("/merchants", post(keys::create_merchant).get(keys::merchants))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(axum::middleware::from_fn(in_time))
             .layer(axum::middleware::from_fn(readable))

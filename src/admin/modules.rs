@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -11,11 +11,14 @@ use serde::Serialize;
 use super::Admin;
 use super::answer::{JSON_BYTES_MAX, Refused, read};
 use super::caller::Caller;
+use super::owners::own;
 use super::query::{parameters, query};
+use crate::access::Actor;
 use crate::serving::FEW_BODY_BYTES;
 use crate::store::ModuleRow;
 use crate::wasm::{Descriptor, MODULE_BYTES_MAX};
-use crate::wire::Moment;
+use crate::wire::problem::FORBIDDEN;
+use crate::wire::{Moment, Problem};
 
 // No body that is held as a whole is longer than what is charged for it.
 const _: () = assert!(MODULE_BYTES_MAX <= FEW_BODY_BYTES && JSON_BYTES_MAX <= FEW_BODY_BYTES);
@@ -27,6 +30,9 @@ pub(super) struct ModuleAnswer {
     id: String,
     version: String,
     uploaded_at: Moment,
+    /// Whose it is; missing where all share it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merchant: Option<String>,
     #[schema(value_type = Descriptor)]
     descriptor: serde_json::Value,
 }
@@ -38,6 +44,7 @@ impl From<ModuleRow> for ModuleAnswer {
             id: row.id,
             version: row.version,
             uploaded_at: Moment(row.uploaded_at),
+            merchant: row.merchant,
             descriptor: row.descriptor,
         }
     }
@@ -54,6 +61,9 @@ parameters! {
         /// The module may have the id of a built-in one and stand for it.
         #[serde(default)]
         replace_builtin: bool,
+        /// Whose it is, where the key is one of all merchants; all share it where it does not say so.
+        #[param(max_length = 64)]
+        merchant: Option<String>,
     }
 }
 
@@ -76,11 +86,19 @@ pub(super) async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let UploadQuery { replace_builtin } = query(how)?;
+    let UploadQuery {
+        replace_builtin,
+        merchant,
+    } = query(how)?;
+    let merchant = own(caller.actor(), merchant)?;
+    if replace_builtin && caller.actor().merchant().is_some() {
+        let detail = "all merchants share built-in modules: to replace one is for the root token, or a key of all merchants";
+        return Err(Problem::new(&FORBIDDEN, detail).into());
+    }
     let bytes = read(&headers, "application/wasm", body, MODULE_BYTES_MAX).await?;
     let uploaded = admin
         .rules
-        .upload_module(caller.by(), bytes.into(), replace_builtin)
+        .upload_module(caller.by(), merchant.as_deref(), bytes.into(), replace_builtin)
         .await?;
     let status = match uploaded.new {
         true => StatusCode::CREATED,
@@ -99,8 +117,11 @@ pub(super) async fn upload(
 }
 
 /// Newest upload first.
-pub(super) async fn list(State(admin): State<Admin>) -> Result<Response, Refused> {
-    let modules = admin.rules.modules().await?;
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Response, Refused> {
+    let modules = admin.rules.modules(actor.merchant()).await?;
     let modules = modules.into_iter().map(ModuleAnswer::from).collect();
     Ok(Json(ModulesAnswer { modules }).into_response())
 }

@@ -3,8 +3,8 @@
 use axum::http::Method;
 
 use super::{
-    audiences, audit, buyers, campaigns, lifetime, members, modules, order_jobs, orders, revisions, running,
-    stock, webhooks,
+    audiences, audit, buyers, campaigns, keys, lifetime, members, modules, order_jobs, orders, revisions,
+    running, stock, webhooks,
 };
 
 /// The query parameters of a route, by its pattern.
@@ -37,6 +37,7 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
         }
         "/audit" => audit::AuditQuery::PARAMETERS,
         "/buyers/{user}/erase" => buyers::EraseQuery::PARAMETERS,
+        "/keys" | "/merchants" if is_read => keys::PageQuery::PARAMETERS,
         "/webhooks/{id}/deliveries" => webhooks::DeliveriesQuery::PARAMETERS,
         _ => &[],
     }

@@ -15,6 +15,8 @@ use super::answer::{Refused, changed, idempotency_key, read_json};
 use super::caller::Caller;
 use super::campaigns::{ScriptQuery, limit};
 use super::query::{parameters, query};
+use super::routes::needs;
+use crate::access::Scope;
 use crate::control::{ACTIVATE, ActivatedAt, NewRevision, Operation, RevisionAnswer, RevisionHead};
 use crate::plan::Folds;
 use crate::revision::PinnedRule;
@@ -187,6 +189,9 @@ pub(super) async fn create(
 ) -> Result<Response, Refused> {
     let RevisionQuery { dry_run, lua } = query(asked)?;
     let new: NewRevision = read_json(&headers, body).await?;
+    if new.activate_at.is_some() {
+        needs(caller.actor(), Scope::RulesActivate)?;
+    }
     let answer = admin
         .rules
         .create_revision(caller.by(), &id, new, dry_run)

@@ -14,9 +14,8 @@ use hyper::{Request, Response};
 use hyper_util::service::TowerToHyperService;
 
 use super::answer::Refused;
-use super::{
-    Admin, Health, Parameters, Peer, guard, health_routes, not_found, not_yet, openapi, query_parameters,
-};
+use super::guard::Address;
+use super::{Admin, Health, Parameters, door, health_routes, not_found, not_yet, openapi, query_parameters};
 use crate::serving::{Door, Plane, Timely};
 use crate::wire::Problem;
 use crate::wire::problem::OVERLOADED;
@@ -70,11 +69,11 @@ async fn run(
     shutdown: impl Future<Output = ()>,
 ) {
     let takes = openapi::takes;
-    let known = guard::Known { parameters, takes };
+    let known = door::Known { parameters, takes };
     // The last layer is the first to see a request.
     let guarded = router
-        .layer(axum::middleware::from_fn_with_state(has_token, guard::check_host))
-        .layer(axum::middleware::from_fn_with_state(known, guard::once));
+        .layer(axum::middleware::from_fn_with_state(has_token, door::check_host))
+        .layer(axum::middleware::from_fn_with_state(known, door::once));
     let served = Served(TowerToHyperService::new(guarded));
     door.serve(Arc::new(served), shutdown).await;
 }
@@ -87,7 +86,7 @@ impl Plane for Served {
 
     async fn answer(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
         let mut request = request.map(|body| Body::new(Timely::new(body, BODY_WITHIN)));
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(Address(peer));
         let Ok(answer) = self.0.call(request).await;
         answer
     }

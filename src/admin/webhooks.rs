@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -14,7 +14,9 @@ use super::Admin;
 use super::answer::{Refused, read_json, read_json_if_any};
 use super::caller::Caller;
 use super::campaigns::limit;
+use super::owners::own;
 use super::query::{parameters, query};
+use crate::access::Actor;
 use crate::audit::AskedBy;
 use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState};
 use crate::webhooks::{
@@ -32,7 +34,8 @@ type Done<'a, T> = BoxFuture<'a, Result<T, WebhookError>>;
 /// What the control plane asks of [`Desk`].
 pub trait Webhooks: Send + Sync + 'static {
     fn create<'a>(&'a self, by: AskedBy<'a>, new: NewWebhook) -> Done<'a, Created>;
-    fn list(&self) -> Done<'_, Vec<WebhookView>>;
+    /// Of one merchant where it is named.
+    fn list<'a>(&'a self, merchant: Option<&'a str>) -> Done<'a, Vec<WebhookView>>;
     fn show<'a>(&'a self, id: &'a str) -> Done<'a, WebhookView>;
     fn change<'a>(&'a self, by: AskedBy<'a>, id: &'a str, change: WebhookChange) -> Done<'a, WebhookView>;
     fn rotate<'a>(&'a self, by: AskedBy<'a>, id: &'a str, rotation: Rotation) -> Done<'a, Rotated>;
@@ -53,8 +56,8 @@ impl Webhooks for Desk {
         self.create(by, new).boxed()
     }
 
-    fn list(&self) -> Done<'_, Vec<WebhookView>> {
-        self.list().boxed()
+    fn list<'a>(&'a self, merchant: Option<&'a str>) -> Done<'a, Vec<WebhookView>> {
+        self.list(merchant).boxed()
     }
 
     fn show<'a>(&'a self, id: &'a str) -> Done<'a, WebhookView> {
@@ -131,7 +134,8 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let new: NewWebhook = read_json(&headers, body).await?;
+    let mut new: NewWebhook = read_json(&headers, body).await?;
+    new.merchant = own(caller.actor(), new.merchant)?;
     let created = admin.webhooks.create(caller.by(), new).await?;
     let location = [(
         header::LOCATION,
@@ -141,8 +145,11 @@ pub(super) async fn create(
 }
 
 /// All of them, the oldest first.
-pub(super) async fn list(State(admin): State<Admin>) -> Result<Response, Refused> {
-    let webhooks = admin.webhooks.list().await?;
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Response, Refused> {
+    let webhooks = admin.webhooks.list(actor.merchant()).await?;
     Ok(Json(List { webhooks }).into_response())
 }
 

@@ -261,6 +261,7 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
         cancel_by_buyer: false,
         releases: Default::default(),
         origins: None,
+        merchant: None,
     };
     parts.control.create_campaign("rushgate dev", demo).await?;
     Ok(())

@@ -70,6 +70,7 @@ pub(super) async fn run(
         health,
         token: config.admin_token.clone(),
         payment_token: config.payment_token.clone(),
+        limits: Arc::new(config.admin.limits()),
     };
 
     // The control plane serves through the drain: `/readyz` has to be able to say so.

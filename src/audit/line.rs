@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-/// Who owns what nobody else does.
-pub const DEFAULT_MERCHANT: &str = "default";
 /// Where a command asks from that is run beside the database.
 pub const HERE: &str = "local";
 /// Who acts where a process does so by itself.
@@ -114,7 +112,7 @@ impl<'a> AuditLine<'a> {
             target: target.into(),
             detail,
             note: None,
-            merchant: DEFAULT_MERCHANT,
+            merchant: crate::access::DEFAULT_MERCHANT,
         }
     }
 

@@ -8,7 +8,9 @@ mod config;
 pub mod dlt;
 mod doctor;
 mod flags;
+mod key;
 pub mod load;
+mod merchant;
 mod migrate;
 mod module;
 mod openapi;
@@ -73,6 +75,12 @@ pub enum Command {
     /// Looks after webhooks: endpoints that hear what becomes of orders.
     #[command(subcommand)]
     Webhook(webhook::Webhook),
+    /// Looks after keys: who may use the control plane, and for what.
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Looks after merchants, who own campaigns, lists, webhooks and modules.
+    #[command(subcommand)]
+    Merchant(merchant::Merchant),
     /// Plays the buyers of a sale against gateways, and reports every answer.
     Load(load::Args),
     /// Replays recorded attempts under other rules, and says what would change.

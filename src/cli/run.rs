@@ -12,8 +12,8 @@ use super::reconcile::reconcile;
 use super::seal::seal;
 use super::settings::variable;
 use super::{
-    Command, Dev, Doctor, Migrate, Rebuild, Settings, audit, buyer, campaign, dlt, load, module, order,
-    parse, simulate, webhook,
+    Command, Dev, Doctor, Migrate, Rebuild, Settings, audit, buyer, campaign, dlt, key, load, merchant,
+    module, order, parse, simulate, webhook,
 };
 use crate::app::{self, Sources};
 use crate::config::{Config, check_environment};
@@ -75,6 +75,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Buyer(command) => on_runtime(buyer::run(command)),
         Command::Audit(command) => on_runtime(audit::run(command)),
         Command::Webhook(command) => on_runtime(webhook::run(command)),
+        Command::Key(command) => on_runtime(key::run(command)),
+        Command::Merchant(command) => on_runtime(merchant::run(command)),
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),
         Command::Reconcile(args) => on_runtime(reconcile(args)),

@@ -104,6 +104,8 @@ pub const KEYS: &[Key] = &[
     key("admin.tls_cert_file"),
     key("admin.tls_key_file"),
     key("admin.tls_client_ca_file"),
+    key("admin.requests_per_second"),
+    key("admin.failed_log_ins_per_minute"),
     key("campaigns.retention_days"),
     key("admission.answer").reread(),
     key("admission.accept_wait_ms").reread(),

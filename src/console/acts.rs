@@ -79,7 +79,7 @@ impl<'a> Asked<'a> {
             )
         };
         let act = Act::named(act).ok_or_else(known)?;
-        let campaign = ask_api(&console.inside, visitor.holder, &look::campaign(id)).await?;
+        let campaign = ask_api(&console.inside, &visitor.holder, &look::campaign(id)).await?;
         Ok(Self {
             act,
             campaign,
@@ -104,7 +104,7 @@ impl<'a> Asked<'a> {
             return Ok(Did::default());
         }
         let tried = self.act.ask(&self.campaign, &self.form, true);
-        ask_api(&console.inside, self.visitor.holder, &tried).await
+        ask_api(&console.inside, &self.visitor.holder, &tried).await
     }
 
     fn preview(&self, did: Did, faults: Vec<Fault>) -> Preview {
@@ -246,7 +246,7 @@ async fn confirmed(console: &Console, asked: Asked<'_>) -> Result<Response, Trou
         let preview = asked.preview(Did::default(), Vec::new());
         return Ok(asked.page(StatusCode::UNPROCESSABLE_ENTITY, fields, preview));
     }
-    let done = ask_once::<Did>(&console.inside, asked.visitor.holder, &asked.request()).await;
+    let done = ask_once::<Did>(&console.inside, &asked.visitor.holder, &asked.request()).await;
     let (did, is_replay) = match done {
         Ok((did, is_replay)) => (did.did, is_replay),
         Err(trouble) => return Ok(asked.refused(&trouble)),
@@ -259,7 +259,7 @@ async fn confirmed(console: &Console, asked: Asked<'_>) -> Result<Response, Trou
     let notice = Notice { did, is_replay };
     console
         .looks
-        .forget(asked.visitor.holder, &asked.campaign.id)
+        .forget(&asked.visitor.holder, &asked.campaign.id)
         .await;
     with_notice(
         console,

@@ -209,7 +209,7 @@ pub(super) fn quoted(text: &str) -> String {
 /// Asks, and reads what is answered.
 pub(super) async fn ask<T: DeserializeOwned>(
     inside: &Inside,
-    holder: Holder,
+    holder: &Holder,
     asked: &Ask,
 ) -> Result<T, Trouble> {
     Ok(ask_once(inside, holder, asked).await?.0)
@@ -218,7 +218,7 @@ pub(super) async fn ask<T: DeserializeOwned>(
 /// The same, and whether it is the answer of a request that was made before under the same key.
 pub(super) async fn ask_once<T: DeserializeOwned>(
     inside: &Inside,
-    holder: Holder,
+    holder: &Holder,
     asked: &Ask,
 ) -> Result<(T, bool), Trouble> {
     let (bytes, is_replay) = answer(inside, holder, asked).await?;
@@ -227,7 +227,7 @@ pub(super) async fn ask_once<T: DeserializeOwned>(
 }
 
 /// Asks for a text outside of the API's own paths: health.
-pub(super) async fn text(inside: &Inside, holder: Holder, path: &str) -> String {
+pub(super) async fn text(inside: &Inside, holder: &Holder, path: &str) -> String {
     let Ok(request) = Request::get(path).body(Body::empty()) else {
         return String::new();
     };
@@ -236,7 +236,7 @@ pub(super) async fn text(inside: &Inside, holder: Holder, path: &str) -> String 
     String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 
-async fn answer(inside: &Inside, holder: Holder, asked: &Ask) -> Result<(Bytes, bool), Trouble> {
+async fn answer(inside: &Inside, holder: &Holder, asked: &Ask) -> Result<(Bytes, bool), Trouble> {
     let path = format!("{ROOT}{}", asked.path);
     let mut request = Request::builder().method(asked.method.clone()).uri(path);
     if let Some(key) = &asked.key {

@@ -113,7 +113,7 @@ pub(super) async fn list(
     if let Some(json) = page::as_json(&console, &visitor, &asked).await? {
         return Ok(json);
     }
-    let (trail, faults) = match ask::<Trail>(&console.inside, visitor.holder, &asked).await {
+    let (trail, faults) = match ask::<Trail>(&console.inside, &visitor.holder, &asked).await {
         Ok(trail) => (trail, Vec::new()),
         // What is wrong with the filter stands above it.
         Err(trouble) if trouble.status == 400 => (Trail::default(), faults_of(&trouble)),

@@ -104,14 +104,14 @@ pub(super) async fn show(
     Extension(reached): Extension<Reached>,
 ) -> Result<Response, Trouble> {
     let words = visitor.look.words;
-    let ready = api::text(&console.inside, visitor.holder, "/readyz?verbose").await;
+    let ready = api::text(&console.inside, &visitor.holder, "/readyz?verbose").await;
     let legs: Vec<Leg> = ready.lines().filter_map(|line| leg(words, line)).collect();
     if visitor.as_json {
         let checks = legs.iter();
         let checks = checks.map(|leg| json!({"name": leg.name, "state": leg.word, "detail": leg.why}));
         return Ok(page::json(&json!({"checks": checks.collect::<Vec<_>>()})));
     }
-    let metrics = api::text(&console.inside, visitor.holder, "/metrics").await;
+    let metrics = api::text(&console.inside, &visitor.holder, "/metrics").await;
     let frame = Frame {
         curl: format!("curl '{}/readyz?verbose'", reached.origin),
         scope: "campaigns:read",

@@ -18,8 +18,8 @@ use super::sale::{Notice, shown};
 use super::visitor::{Reached, Visitor};
 use super::words::{Words, fill, grouped};
 
-const SCOPE: &str = "campaigns:read";
-const SCOPE_TO_CHANGE: &str = "campaigns:write";
+const SCOPE: &str = "lists:read";
+const SCOPE_TO_CHANGE: &str = "lists:write";
 /// Versions of a page.
 const PAGE: u32 = 20;
 
@@ -102,7 +102,7 @@ pub(super) async fn list(
     if let Some(json) = page::as_json(&console, &visitor, &asked).await? {
         return Ok(json);
     }
-    let found: Lists = ask(&console.inside, visitor.holder, &asked).await?;
+    let found: Lists = ask(&console.inside, &visitor.holder, &asked).await?;
     let frame = Frame::of(&visitor, words.lists, "lists");
     Ok(page::show(&ListsPage {
         frame: frame.asking(&asked, &reached, SCOPE),
@@ -133,7 +133,7 @@ async fn listed(
 ) -> Result<(bool, String), Trouble> {
     let words = visitor.look.words;
     let asked = Ask::get(membership(id, member));
-    let found: Member = ask(&console.inside, visitor.holder, &asked).await?;
+    let found: Member = ask(&console.inside, &visitor.holder, &asked).await?;
     let text = if found.listed {
         words.is_listed
     } else {
@@ -156,7 +156,7 @@ async fn page_of(
 ) -> Result<ListPage, Trouble> {
     let words = visitor.look.words;
     let asked = versions(id, form.get("before"));
-    let found: ListVersions = ask(&console.inside, visitor.holder, &asked).await?;
+    let found: ListVersions = ask(&console.inside, &visitor.holder, &asked).await?;
     let member = form.get("member").unwrap_or_default();
     let is_listed = match member {
         "" => None,
@@ -234,7 +234,7 @@ pub(super) async fn change(
         method,
         ..Ask::get(membership(&id, member) + &activate)
     };
-    let done = ask::<Value>(&console.inside, visitor.holder, &asked).await;
+    let done = ask::<Value>(&console.inside, &visitor.holder, &asked).await;
     let (status, told) = match done {
         Ok(done) => {
             let version = done["version"].to_string();

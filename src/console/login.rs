@@ -15,7 +15,7 @@ use super::entry::{check_origin, here, switch};
 use super::form::Form;
 use super::page::{self, Frame};
 use super::visitor::{LOG_IN, Look, SESSION, Visitor, cookie, inner_path, log_in_for, session_hash};
-use crate::admin::key_digest;
+use crate::admin::{Address, key_digest};
 use crate::clock::now_ms;
 use crate::store::{StoreError, new_secret};
 
@@ -66,6 +66,7 @@ pub(super) async fn log_in(State(console): State<Arc<Console>>, request: Request
         let trouble = Trouble::new(StatusCode::FORBIDDEN, "forbidden", look.words.form_stale);
         return page::trouble(look, None, &trouble);
     }
+    let address = request.extensions().get::<Address>().copied();
     // One who was logged in with another key is no longer.
     let before = cookie(request.headers(), SESSION).map(session_hash);
     let bytes = to_bytes(request.into_body(), FORM_BYTES_MAX)
@@ -74,8 +75,14 @@ pub(super) async fn log_in(State(console): State<Arc<Console>>, request: Request
     let sent = Form::read(&bytes);
     let next = inner_path(sent.get("next").unwrap_or_default()).to_owned();
     let key = key_digest(sent.get("key").unwrap_or_default());
-    if console.inside.holder(&key).await.is_err() {
-        return form(look, &next, true);
+    let known = match address {
+        Some(address) => console.inside.log_in(&key, address).await,
+        None => console.inside.holder(&key).await,
+    };
+    match known {
+        Ok(_) => {}
+        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => return form(look, &next, true),
+        Err(problem) => return page::trouble(look, None, &problem.into()),
     }
     let id = new_secret();
     let now = now_ms();

@@ -89,7 +89,7 @@ struct Place {
 pub(super) struct Looks(Mutex<HashMap<Seen, Place>>);
 
 impl Looks {
-    fn watched(&self, holder: Holder, campaign: &str) -> Arc<AsyncMutex<Watched>> {
+    fn watched(&self, holder: &Holder, campaign: &str) -> Arc<AsyncMutex<Watched>> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if places.len() > SALES_MAX {
@@ -108,7 +108,12 @@ impl Looks {
     }
 
     /// The sale as it stands, a second old at most.
-    pub(super) async fn look(&self, inside: &Inside, holder: Holder, id: &str) -> Result<Arc<Look>, Trouble> {
+    pub(super) async fn look(
+        &self,
+        inside: &Inside,
+        holder: &Holder,
+        id: &str,
+    ) -> Result<Arc<Look>, Trouble> {
         let watched = self.watched(holder, id);
         // Whoever asks meanwhile waits for this one's answer.
         let mut watched = watched.lock().await;
@@ -133,7 +138,7 @@ impl Looks {
     }
 
     /// Has the next look be a new one: something was changed.
-    pub(super) async fn forget(&self, holder: Holder, id: &str) {
+    pub(super) async fn forget(&self, holder: &Holder, id: &str) {
         let watched = self.watched(holder, id);
         let mut watched = watched.lock().await;
         if let Some((when, _)) = &mut watched.last {
@@ -142,7 +147,7 @@ impl Looks {
     }
 
     /// What was seen of it before, the oldest first.
-    pub(super) async fn points(&self, holder: Holder, id: &str) -> Vec<Point> {
+    pub(super) async fn points(&self, holder: &Holder, id: &str) -> Vec<Point> {
         let watched = self.watched(holder, id);
         let watched = watched.lock().await;
         watched.points.iter().cloned().collect()

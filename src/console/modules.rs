@@ -78,7 +78,7 @@ fn path(module: &Module) -> String {
 }
 
 async fn all(console: &Console, visitor: &Visitor) -> Result<Vec<Module>, Trouble> {
-    let found: Modules = ask(&console.inside, visitor.holder, &Ask::get("/modules")).await?;
+    let found: Modules = ask(&console.inside, &visitor.holder, &Ask::get("/modules")).await?;
     Ok(found.modules)
 }
 
@@ -119,7 +119,7 @@ pub(super) async fn show(
     if let Some(json) = page::as_json(&console, &visitor, &asked).await? {
         return Ok(json);
     }
-    let module: Module = ask(&console.inside, visitor.holder, &asked).await?;
+    let module: Module = ask(&console.inside, &visitor.holder, &asked).await?;
     let others = all(&console, &visitor).await?;
     let others = others
         .iter()

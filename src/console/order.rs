@@ -94,8 +94,8 @@ async fn page_of(
 ) -> Result<OrderPage, Trouble> {
     let words = visitor.look.words;
     let asked = Ask::get(path(id, order));
-    let order: Order = ask(&console.inside, visitor.holder, &asked).await?;
-    let campaign: Campaign = ask(&console.inside, visitor.holder, &look::campaign(id)).await?;
+    let order: Order = ask(&console.inside, &visitor.holder, &asked).await?;
+    let campaign: Campaign = ask(&console.inside, &visitor.holder, &look::campaign(id)).await?;
     let frame = Frame::of(visitor, format!("{} {}", words.order, order.order), "sales");
     Ok(OrderPage {
         frame: frame.asking(&asked, reached, SCOPE),
@@ -150,7 +150,7 @@ pub(super) async fn act(
     let body = form.members(&["reason", "note"]);
     let path = format!("{}/{act}", path(&id, &order));
     let asked = Ask::send(Method::POST, path, body.into()).keyed(form.get("key"));
-    let (status, said) = match ask_once::<Done>(&console.inside, visitor.holder, &asked).await {
+    let (status, said) = match ask_once::<Done>(&console.inside, &visitor.holder, &asked).await {
         Ok((Done { did }, is_replay)) => {
             let notice = Notice { did, is_replay };
             (StatusCode::OK, (Some(notice), Vec::new()))

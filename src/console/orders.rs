@@ -151,9 +151,9 @@ async fn page_of(
     (tried, faults): (Option<Tried>, Vec<Fault>),
 ) -> Result<OrdersPage, Trouble> {
     let words = visitor.look.words;
-    let campaign: Campaign = ask(&console.inside, visitor.holder, &look::campaign(id)).await?;
+    let campaign: Campaign = ask(&console.inside, &visitor.holder, &look::campaign(id)).await?;
     let asked = listed(id, form);
-    let (orders, faults) = match ask::<Orders>(&console.inside, visitor.holder, &asked).await {
+    let (orders, faults) = match ask::<Orders>(&console.inside, &visitor.holder, &asked).await {
         Ok(orders) => (orders, faults),
         // What is wrong with the filter stands above it.
         Err(trouble) if trouble.status == 400 => {
@@ -237,7 +237,7 @@ pub(super) async fn act(
     let confirmed = form.get("step") == Some("confirm") && expect.is_some();
     let refused = if confirmed {
         let asked = Ask::send(Method::POST, path.clone(), bulk(&form, expect)).keyed(form.get("key"));
-        match ask::<Job>(&console.inside, visitor.holder, &asked).await {
+        match ask::<Job>(&console.inside, &visitor.holder, &asked).await {
             Ok(job) => {
                 let to = format!("{}/orders/jobs/{}", page::sale_path(&id), segment(&job.job));
                 return Ok(Redirect::to(&to).into_response());
@@ -248,7 +248,7 @@ pub(super) async fn act(
         Vec::new()
     };
     let asked = Ask::send(Method::POST, format!("{path}?dry_run=true"), bulk(&form, None));
-    let (tried, mut faults) = match ask::<Bulk>(&console.inside, visitor.holder, &asked).await {
+    let (tried, mut faults) = match ask::<Bulk>(&console.inside, &visitor.holder, &asked).await {
         Ok(would) => {
             let key = new_key();
             let asked = Ask::send(Method::POST, path, bulk(&form, Some(would.orders))).keyed(Some(&key));
@@ -300,8 +300,8 @@ pub(super) async fn job(
     if let Some(json) = page::as_json(&console, &visitor, &asked).await? {
         return Ok(json);
     }
-    let job: Job = ask(&console.inside, visitor.holder, &asked).await?;
-    let campaign: Campaign = ask(&console.inside, visitor.holder, &look::campaign(&id)).await?;
+    let job: Job = ask(&console.inside, &visitor.holder, &asked).await?;
+    let campaign: Campaign = ask(&console.inside, &visitor.holder, &look::campaign(&id)).await?;
     let counts = fill(
         words.job_matched,
         &[

@@ -9,6 +9,7 @@ use super::api::{Ask, Trouble, ask, segment};
 use super::assets;
 use super::visitor::{Look, Reached, Visitor};
 use super::words::{Words, fill};
+use crate::access::{Scope, Scopes};
 
 /// What a page may load, run, and be in.
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -28,6 +29,8 @@ pub(super) struct Frame {
     /// Who looks at it; empty before the log-in.
     pub(super) holder: String,
     pub(super) can_log_out: bool,
+    /// What whoever looks at it may do.
+    pub(super) scopes: Scopes,
     pub(super) proof: String,
     /// Its path and query, for links that switch how it looks.
     pub(super) here: String,
@@ -48,6 +51,7 @@ impl Frame {
             entry: "",
             holder: String::new(),
             can_log_out: false,
+            scopes: Scopes::default(),
             proof: String::new(),
             here: "/console".to_owned(),
             scope: "",
@@ -61,6 +65,7 @@ impl Frame {
             entry,
             holder: visitor.holder.name().to_owned(),
             can_log_out: visitor.session.is_some(),
+            scopes: visitor.holder.scopes().clone(),
             proof: visitor.proof.clone(),
             here: visitor.here.clone(),
             ..Self::new(visitor.look, title)
@@ -72,6 +77,16 @@ impl Frame {
         self.curl = asked.curl(&reached.origin, self.can_log_out);
         self.scope = scope;
         self
+    }
+
+    /// Whether whoever looks at it has this scope: a button that would be refused is not shown.
+    pub(super) fn may(&self, scope: &str) -> bool {
+        Scope::named(scope).is_some_and(|scope| self.scopes.has(scope))
+    }
+
+    /// Why a button is not there, in words.
+    pub(super) fn lacks(&self, scope: &str) -> String {
+        fill(self.t.lacks_scope, &[("scope", &scope)])
     }
 
     /// What a key needs, in words.
@@ -160,7 +175,7 @@ pub(super) async fn as_json(
     if !visitor.as_json {
         return Ok(None);
     }
-    let value = ask(&console.inside, visitor.holder, asked).await?;
+    let value = ask(&console.inside, &visitor.holder, asked).await?;
     Ok(Some(json(&value)))
 }
 

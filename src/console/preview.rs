@@ -22,7 +22,7 @@ use super::sale::{Heading, shown};
 use super::visitor::{Reached, Visitor};
 use super::words::{Words, fill, grouped};
 
-const SCOPE: &str = "campaigns:read";
+const SCOPE: &str = "campaigns:write";
 /// Attempts that somebody may make up at once.
 const TIMES_MAX: usize = 100;
 /// Milliseconds between two of them.
@@ -155,9 +155,9 @@ struct Chosen {
 
 impl Chosen {
     async fn of(console: &Console, visitor: &Visitor, id: &str, form: &Form) -> Result<Self, Trouble> {
-        let campaign: Campaign = ask(&console.inside, visitor.holder, &look::campaign(id)).await?;
+        let campaign: Campaign = ask(&console.inside, &visitor.holder, &look::campaign(id)).await?;
         let listed = Ask::get(format!("/campaigns/{}/revisions?limit=50", segment(id)));
-        let listed: super::figures::Revisions = ask(&console.inside, visitor.holder, &listed).await?;
+        let listed: super::figures::Revisions = ask(&console.inside, &visitor.holder, &listed).await?;
         let mut revisions: Vec<u32> = listed.revisions.iter().map(|head| head.revision).collect();
         let newest = revisions.first().copied().unwrap_or(campaign.revision);
         let number = match form.get("revision") {
@@ -167,7 +167,7 @@ impl Chosen {
                 Trouble::new(StatusCode::NOT_FOUND, "unknown", detail)
             })?,
         };
-        let revision: Revision = ask(&console.inside, visitor.holder, &asked(id, number)).await?;
+        let revision: Revision = ask(&console.inside, &visitor.holder, &asked(id, number)).await?;
         if !revisions.contains(&number) {
             revisions.push(number);
         }
@@ -206,7 +206,7 @@ async fn simulated(
     visitor: &Visitor,
     asked: &Ask,
 ) -> Result<Result<Found, Vec<Fault>>, Trouble> {
-    match ask::<Simulation>(&console.inside, visitor.holder, asked).await {
+    match ask::<Simulation>(&console.inside, &visitor.holder, asked).await {
         Ok(simulation) => Ok(Ok(Found::of(visitor.look.words, simulation))),
         Err(trouble) if trouble.status < 500 && trouble.status != 401 => Ok(Err(faults_of(&trouble))),
         Err(trouble) => Err(trouble),

@@ -105,8 +105,8 @@ pub(super) async fn list(
     if let Some(json) = page::as_json(&console, &visitor, &asked).await? {
         return Ok(json);
     }
-    let campaign: Campaign = ask(&console.inside, visitor.holder, &look::campaign(&id)).await?;
-    let found: Revisions = ask(&console.inside, visitor.holder, &asked).await?;
+    let campaign: Campaign = ask(&console.inside, &visitor.holder, &look::campaign(&id)).await?;
+    let found: Revisions = ask(&console.inside, &visitor.holder, &asked).await?;
     let path = format!("{}/revisions", page::sale_path(&id));
     let lines = found.revisions.into_iter().map(|head| Line {
         number: head.revision,
@@ -173,9 +173,9 @@ async fn page_of(
     faults: Vec<Fault>,
 ) -> Result<RevisionPage, Trouble> {
     let words = visitor.look.words;
-    let campaign: Campaign = ask(&console.inside, visitor.holder, &look::campaign(id)).await?;
+    let campaign: Campaign = ask(&console.inside, &visitor.holder, &look::campaign(id)).await?;
     let asked = asked(id, number);
-    let revision: Revision = ask(&console.inside, visitor.holder, &asked).await?;
+    let revision: Revision = ask(&console.inside, &visitor.holder, &asked).await?;
     let frame = Frame::of(visitor, format!("{} {number}", words.revision), "sales");
     let by = by(words, revision.created_by.as_deref());
     let made = revision.created_at.map(shown).unwrap_or_default();
@@ -247,13 +247,13 @@ pub(super) async fn activate(
 ) -> Result<Response, Trouble> {
     let number = numbered(&number)?;
     let asked = activation(&id, number, &form).keyed(form.get("key"));
-    match ask_once::<Activated>(&console.inside, visitor.holder, &asked).await {
+    match ask_once::<Activated>(&console.inside, &visitor.holder, &asked).await {
         Ok((activated, is_replay)) => {
             let notice = Notice {
                 did: activated.meaning.join(" "),
                 is_replay,
             };
-            console.looks.forget(visitor.holder, &id).await;
+            console.looks.forget(&visitor.holder, &id).await;
             with_notice(&console, &visitor, &reached, &id, Some(notice)).await
         }
         Err(trouble) => {
@@ -273,13 +273,13 @@ pub(super) async fn lua(
     Extension(reached): Extension<Reached>,
     Path(id): Path<String>,
 ) -> Result<Response, Trouble> {
-    let campaign: Campaign = ask(&console.inside, visitor.holder, &look::campaign(&id)).await?;
+    let campaign: Campaign = ask(&console.inside, &visitor.holder, &look::campaign(&id)).await?;
     let mut asked = asked(&id, campaign.revision);
     asked.path += "?lua=true";
     if let Some(json) = page::as_json(&console, &visitor, &asked).await? {
         return Ok(json);
     }
-    let revision: Revision = ask(&console.inside, visitor.holder, &asked).await?;
+    let revision: Revision = ask(&console.inside, &visitor.holder, &asked).await?;
     let frame = Frame::of(&visitor, format!("{}: Lua", campaign.title), "sales");
     Ok(page::show(&LuaPage {
         frame: frame.asking(&asked, &reached, SCOPE),

@@ -60,7 +60,7 @@ pub(super) fn asked(id: &str, revision: u32) -> Ask {
 
 async fn module(console: &Console, visitor: &Visitor, selector: &str) -> Result<Module, Trouble> {
     let asked = Ask::get(format!("/modules/{}", segment(selector)));
-    ask(&console.inside, visitor.holder, &asked).await
+    ask(&console.inside, &visitor.holder, &asked).await
 }
 
 /// A rule as a request names it: pinned as it is.
@@ -90,8 +90,8 @@ impl<'a> Draft<'a> {
         reached: &'a Reached,
         id: &str,
     ) -> Result<Self, Trouble> {
-        let campaign: Campaign = ask(&console.inside, visitor.holder, &look::campaign(id)).await?;
-        let active: Revision = ask(&console.inside, visitor.holder, &asked(id, campaign.revision)).await?;
+        let campaign: Campaign = ask(&console.inside, &visitor.holder, &look::campaign(id)).await?;
+        let active: Revision = ask(&console.inside, &visitor.holder, &asked(id, campaign.revision)).await?;
         let mut body = json!({"rules": active.rules.iter().map(spec).collect::<Vec<_>>()});
         if !active.shadow.is_empty() {
             body["shadow"] = active.shadow.iter().map(spec).collect();
@@ -170,7 +170,7 @@ impl<'a> Draft<'a> {
     async fn tried(&self) -> Result<Meaning, Trouble> {
         let tried: Revision = ask(
             &self.console.inside,
-            self.visitor.holder,
+            &self.visitor.holder,
             &self.request("?dry_run=true"),
         )
         .await?;
@@ -201,7 +201,7 @@ impl<'a> Draft<'a> {
                 module: selector,
             });
         }
-        let all: Modules = ask(&self.console.inside, self.visitor.holder, &Ask::get("/modules")).await?;
+        let all: Modules = ask(&self.console.inside, &self.visitor.holder, &Ask::get("/modules")).await?;
         let frame = Frame::of(
             self.visitor,
             format!("{}: {}", self.campaign.title, words.rules),
@@ -305,7 +305,8 @@ async fn save(draft: &Draft<'_>, key: &str) -> Result<Response, Trouble> {
     let number = match *saved {
         Some(number) => Ok(number),
         None => {
-            let made = ask::<Revision>(&draft.console.inside, draft.visitor.holder, &draft.request("")).await;
+            let made =
+                ask::<Revision>(&draft.console.inside, &draft.visitor.holder, &draft.request("")).await;
             made.map(|made| made.revision.unwrap_or(draft.campaign.revision))
         }
     };

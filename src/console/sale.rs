@@ -18,6 +18,7 @@ use super::sales::{Bar, next_event, speed};
 use super::stream::stream;
 use super::visitor::{Reached, Visitor};
 use super::words::{Words, fill, grouped};
+use crate::access::Scope;
 
 /// What a key needs for it.
 const SCOPE: &str = "campaigns:read";
@@ -56,6 +57,8 @@ struct Waiting {
 #[template(path = "sale_part.html")]
 struct SalePart {
     t: &'static Words,
+    /// Whether whoever looks at it may change the sale.
+    may_change: bool,
     age_ms: u128,
     /// For the chart.
     point: String,
@@ -194,11 +197,13 @@ fn drawn(point: &Point) -> Value {
 }
 
 impl SalePart {
-    fn of(words: &'static Words, look: &Look) -> Self {
+    fn of(visitor: &Visitor, look: &Look) -> Self {
+        let words = visitor.look.words;
         let campaign = &look.campaign;
         let others = campaign.skus.len().saturating_sub(SKUS_MAX);
         Self {
             t: words,
+            may_change: visitor.holder.scopes().has(Scope::CampaignsWrite),
             age_ms: look.age_ms(),
             point: drawn(&look::point(look)).to_string(),
             word: campaign.word().to_owned(),
@@ -245,9 +250,8 @@ pub(super) async fn with_notice(
     id: &str,
     notice: Option<Notice>,
 ) -> Result<Response, Trouble> {
-    let words = visitor.look.words;
-    let look = console.looks.look(&console.inside, visitor.holder, id).await?;
-    let points = console.looks.points(visitor.holder, id).await;
+    let look = console.looks.look(&console.inside, &visitor.holder, id).await?;
+    let points = console.looks.points(&visitor.holder, id).await;
     let campaign = &look.campaign;
     let frame = Frame::of(visitor, campaign.title.clone(), "sales");
     Ok(page::show_as(
@@ -256,7 +260,7 @@ pub(super) async fn with_notice(
             frame: frame.asking(&look::campaign(id), reached, SCOPE),
             heading: Heading::of(campaign, "live"),
             notice,
-            part: SalePart::of(words, &look),
+            part: SalePart::of(visitor, &look),
             points: Value::from(points.iter().map(drawn).collect::<Vec<_>>()).to_string(),
             is_paused: campaign.paused.is_some(),
             is_over: matches!(campaign.state.as_str(), "closed" | "archived"),
@@ -273,9 +277,9 @@ pub(super) async fn live(
     stream(console, visitor, move |console, visitor| {
         let id = id.clone();
         async move {
-            let look = console.looks.look(&console.inside, visitor.holder, &id).await;
+            let look = console.looks.look(&console.inside, &visitor.holder, &id).await;
             let look = look.ok()?;
-            SalePart::of(visitor.look.words, &look).render().ok()
+            SalePart::of(&visitor, &look).render().ok()
         }
     })
 }

@@ -180,12 +180,12 @@ async fn part(
     origin: &str,
 ) -> Result<SalesPart, Trouble> {
     let words = visitor.look.words;
-    let listed: Campaigns = ask(&console.inside, visitor.holder, &asked(before)).await?;
+    let listed: Campaigns = ask(&console.inside, &visitor.holder, &asked(before)).await?;
     let looks = futures::iter(listed.campaigns)
         .map(|listed| async move {
             console
                 .looks
-                .look(&console.inside, visitor.holder, &listed.id)
+                .look(&console.inside, &visitor.holder, &listed.id)
                 .await
         })
         .buffered(AT_ONCE)

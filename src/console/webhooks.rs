@@ -18,8 +18,7 @@ use super::sale::{Notice, shown};
 use super::visitor::{Reached, Visitor};
 use super::words::{Words, fill, grouped};
 
-const SCOPE: &str = "campaigns:read";
-const SCOPE_TO_CHANGE: &str = "campaigns:write";
+const SCOPE: &str = "webhooks";
 /// Deliveries of a page.
 const PAGE: u32 = 50;
 const STATES: [&str; 3] = ["waiting", "delivered", "failed"];
@@ -156,7 +155,7 @@ pub(super) async fn list(
     if let Some(json) = page::as_json(&console, &visitor, &asked).await? {
         return Ok(json);
     }
-    let found: Webhooks = ask(&console.inside, visitor.holder, &asked).await?;
+    let found: Webhooks = ask(&console.inside, &visitor.holder, &asked).await?;
     let new = json!({"url": "https://shop.example/hooks"});
     let make = Ask::send(Method::POST, "/webhooks", new).curl(&reached.origin, visitor.session.is_some());
     let frame = Frame::of(&visitor, words.webhooks, "webhooks");
@@ -185,9 +184,9 @@ async fn page_of(
     (notice, faults): (Option<Notice>, Vec<Fault>),
 ) -> Result<WebhookPage, Trouble> {
     let words = visitor.look.words;
-    let hook: Webhook = ask(&console.inside, visitor.holder, &Ask::get(of(id, ""))).await?;
+    let hook: Webhook = ask(&console.inside, &visitor.holder, &Ask::get(of(id, ""))).await?;
     let asked = deliveries(id, form);
-    let found: Deliveries = ask(&console.inside, visitor.holder, &asked).await?;
+    let found: Deliveries = ask(&console.inside, &visitor.holder, &asked).await?;
     let state = form.get("state");
     let chosen = state.map_or_else(String::new, |state| format!("&state={}", segment(state)));
     let failing = hook.failing_since.map(|since| {
@@ -242,7 +241,7 @@ async fn done(console: &Console, visitor: &Visitor, id: &str, act: &str) -> Resu
                 method: Method::POST,
                 ..Ask::get(of(id, "/test"))
             };
-            let tried: Value = ask(&console.inside, visitor.holder, &asked).await?;
+            let tried: Value = ask(&console.inside, &visitor.holder, &asked).await?;
             let text = match tried["delivered"].as_bool() {
                 Some(true) => words.tried_delivered,
                 _ => words.tried_failed,
@@ -256,14 +255,14 @@ async fn done(console: &Console, visitor: &Visitor, id: &str, act: &str) -> Resu
         }
         "replay" => {
             let asked = Ask::send(Method::POST, of(id, "/replay"), json!({"state": "failed"}));
-            let again: Replayed = ask(&console.inside, visitor.holder, &asked).await?;
+            let again: Replayed = ask(&console.inside, &visitor.holder, &asked).await?;
             let count = grouped(again.replayed);
             Ok(fill(words.replayed, &[("count", &count)]))
         }
         act => {
             let body = json!({"disabled": act == "disable"});
             let asked = Ask::send(Method::PATCH, of(id, ""), body);
-            let hook: Webhook = ask(&console.inside, visitor.holder, &asked).await?;
+            let hook: Webhook = ask(&console.inside, &visitor.holder, &asked).await?;
             Ok(words.webhook_state(&hook.state).to_owned())
         }
     }
@@ -284,7 +283,6 @@ pub(super) async fn act(
         }
         Err(trouble) => (trouble.status_code(), (None, faults_of(&trouble))),
     };
-    let mut page = page_of(&console, (&visitor, &reached), &id, &form, told).await?;
-    page.frame.scope = SCOPE_TO_CHANGE;
+    let page = page_of(&console, (&visitor, &reached), &id, &form, told).await?;
     Ok(page::show_as(status, &page))
 }

@@ -133,7 +133,12 @@ impl Control {
         self.store_copies(std::mem::take(&mut draft.copies)).await?;
         let line = AuditLine::new((self.clock)(), by, CREATE, campaign.id.as_str(), told).noted(note);
         self.store
-            .insert_campaign_with(&campaign, &first, origins.as_ref(), &new.terms(), &[line])
+            .insert_campaign_with(
+                &campaign,
+                &first,
+                (origins.as_ref(), &new.terms(), new.owner()),
+                &[line],
+            )
             .await?;
         self.loader.note(&campaign.id);
         self.begin_campaign(&campaign.id, schedule).await?;
@@ -147,7 +152,8 @@ impl Control {
         uid: String,
         kept: Audiences,
     ) -> Result<Drafted, ControlError> {
-        let problems = check_campaign(new);
+        let mut problems = check_campaign(new);
+        problems.extend(self.no_merchant(new.owner()).await?);
         let origins = check_origins(new.origins.as_deref(), &mut Vec::new());
         if !problems.is_empty() {
             return Err(ControlError::Invalid(problems));
@@ -182,6 +188,7 @@ impl Control {
             rules: &new.rules,
             shadow: &new.shadow,
             folds: &new.fold,
+            merchant: new.owner(),
         };
         let draft = self.draft(&campaign, &rules, schedule, kept).await?;
         let proof = self.prove(&draft.compiled).await?;
@@ -247,16 +254,22 @@ impl Control {
         }
     }
 
-    /// Newest first, those created before the campaign `before`.
+    /// Newest first, those created before the campaign `before`; of one merchant where it is named.
     pub async fn campaigns(
         &self,
+        merchant: Option<&str>,
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<CampaignRow>, ControlError> {
-        let rows = self.store.campaigns(before, limit.clamp(1, PAGE_MAX)).await?;
-        // The first campaign ever has none before it, and one that there is not has no place among them.
-        if let (Some(before), true) = (before, rows.is_empty()) {
-            self.row(before).await?;
+        let limit = limit.clamp(1, PAGE_MAX);
+        let rows = self.store.campaigns_of(merchant, before, limit).await?;
+        // The first campaign ever has none before it, and one that there is not has no place among them; nor has another
+        // merchant's.
+        if let Some(before) = before.filter(|_| rows.is_empty() || merchant.is_some()) {
+            let row = self.row(before).await?;
+            if merchant.is_some_and(|merchant| merchant != row.merchant) {
+                return Err(no_campaign(before));
+            }
         }
         Ok(rows)
     }
@@ -347,13 +360,17 @@ impl Control {
 
     pub(super) async fn row(&self, campaign: &str) -> Result<CampaignRow, ControlError> {
         let row = self.store.campaign(campaign).await?;
-        row.ok_or_else(|| ControlError::Unknown(format!("no campaign {campaign:?}")))
+        row.ok_or_else(|| no_campaign(campaign))
     }
 
     /// The snapshot this gateway decides with.
     pub fn active(&self, campaign: &str) -> Option<Arc<Active>> {
         self.ruleset.get(campaign)
     }
+}
+
+fn no_campaign(id: &str) -> ControlError {
+    ControlError::Unknown(format!("no campaign {id:?}"))
 }
 
 /// A schedule with other times, where they are given.

@@ -97,6 +97,7 @@ impl Control {
             origins: row
                 .origins
                 .map(|origins| origins.iter().map(str::to_owned).collect()),
+            merchant: Some(row.merchant),
         };
         let mut told = json!(clone);
         told["clone_of"] = json!({"campaign": source, "revision": active.revision.number});

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::audiences::FoldedCopy;
 use super::by_address::texts_by_address;
 use super::folding::{never_met_problems, unread};
+use super::modules::is_seen;
 use super::places::places_of;
 use super::problem::Problem;
 use super::proof::Proof;
@@ -100,6 +101,8 @@ pub(super) struct RuleSpecs<'a> {
     pub(super) shadow: &'a [RuleSpec],
     /// How both read attributes.
     pub(super) folds: &'a Folds,
+    /// Whose lists and modules they may name.
+    pub(super) merchant: &'a str,
 }
 
 /// A rule whose module has answered its plan.
@@ -115,6 +118,7 @@ struct CompiledRule {
 struct Drafting<'a> {
     campaign: &'a Campaign,
     folds: &'a Folds,
+    merchant: &'a str,
     /// Lists are pinned here, rule by rule.
     context: CheckContext,
     problems: Vec<Problem>,
@@ -181,6 +185,7 @@ impl Control {
         let mut drafting = Drafting {
             campaign,
             folds: asked.folds,
+            merchant: asked.merchant,
             context: CheckContext {
                 audiences: pinned,
                 ..context(campaign, schedule)
@@ -242,10 +247,7 @@ impl Control {
         let schedule = drafting.context.schedule;
         for (index, rule) in rules.iter().enumerate() {
             let here = format!("{at}/{index}");
-            match self
-                .compile_rule(drafting.campaign, rule, schedule, &here)
-                .await?
-            {
+            match self.compile_rule(drafting, rule, schedule, &here).await? {
                 Ok(compiled) => {
                     let (pin, plan) = self.take_rule(&here, rule, compiled, drafting).await?;
                     pinned.push(pin);
@@ -278,7 +280,9 @@ impl Control {
         }
         let unmet = never_met_problems(at, &plan.plan, &pin.params);
         let (pinned, copies) = (&mut drafting.context.audiences, &mut drafting.copies);
-        let missing = self.pin_audiences(at, rule, &plan.plan, pinned, copies).await?;
+        let missing = self
+            .pin_audiences(at, rule, &plan.plan, drafting.merchant, (pinned, copies))
+            .await?;
         if missing.is_empty() {
             let wrong = wrong_zones(at, &plan.plan, &pin.params);
             let refused = match check_alone(&plan, &drafting.context) {
@@ -304,13 +308,16 @@ impl Control {
     /// can mend.
     async fn compile_rule(
         &self,
-        campaign: &Campaign,
+        Drafting {
+            campaign, merchant, ..
+        }: &Drafting<'_>,
         rule: &RuleSpec,
         schedule: Schedule,
         at: &str,
     ) -> Result<Result<CompiledRule, Vec<Problem>>, ControlError> {
-        let Some(row) = self.find_module(&rule.module).await? else {
-            let missing = self.no_module(&rule.module).await?;
+        let found = self.find_module(&rule.module).await?;
+        let Some(row) = found.filter(|row| is_seen(row, Some(merchant))) else {
+            let missing = self.no_module(&rule.module, Some(merchant)).await?;
             let problem = Problem::new(format!("{at}/module"), missing.detail);
             return Ok(Err(vec![problem.hint(missing.hint)]));
         };

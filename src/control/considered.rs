@@ -83,6 +83,7 @@ impl Control {
             rules: &new.rules,
             shadow: &new.shadow,
             folds: &self.folds_of(&row, new.fold.as_ref()).await?,
+            merchant: &row.merchant,
         };
         let draft = self.draft(&row.campaign, &rules, schedule, kept).await?;
         let proof = self.prove(&draft.compiled).await?;

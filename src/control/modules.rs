@@ -29,16 +29,19 @@ pub struct UploadedModule {
 
 impl Control {
     /// Stores a module after inspecting it and playing its examples. `replace_builtin` lets it have the id of a
-    /// built-in one. `by` is for the audit trail.
+    /// built-in one. `by` is for the audit trail; `merchant` says whose it is, and all share it where that is nobody.
     pub async fn upload_module(
         &self,
         by: impl Into<AskedBy<'_>>,
+        merchant: Option<&str>,
         bytes: Vec<u8>,
         replace_builtin: bool,
     ) -> Result<UploadedModule, ControlError> {
         let by = by.into();
         let bytes: Arc<[u8]> = bytes.into();
-        if let Some(row) = self.store.module(&wasm::digest(&bytes)).await? {
+        if let Some(row) = self.store.module(&wasm::digest(&bytes)).await?
+            && (merchant.is_none() || is_seen(&row, merchant))
+        {
             return self.uploaded_module(false, row).await;
         }
         let inspected = self.host.inspect(bytes.clone()).await?;
@@ -47,7 +50,10 @@ impl Control {
             // The built-in one has its name first.
             self.installed().await;
         }
-        let row = self.row_of(&inspected)?;
+        let row = ModuleRow {
+            merchant: merchant.map(str::to_owned),
+            ..self.row_of(&inspected)?
+        };
         // What is going to be refused is refused before its examples are played.
         if let Some(there) = self.store.module_name(&row.id, &row.version).await?
             && there.digest != row.digest
@@ -80,6 +86,7 @@ impl Control {
             descriptor: serde_json::to_value(descriptor)
                 .map_err(|e| ControlError::Internal(e.to_string()))?,
             uploaded_at: (self.clock)(),
+            merchant: None,
         })
     }
 
@@ -170,17 +177,21 @@ impl Control {
         Ok(())
     }
 
-    /// Newest upload first.
-    pub async fn modules(&self) -> Result<Vec<ModuleRow>, ControlError> {
+    /// Newest upload first; as one merchant sees them, where it is named.
+    pub async fn modules(&self, merchant: Option<&str>) -> Result<Vec<ModuleRow>, ControlError> {
         self.installed().await;
-        Ok(self.store.modules().await?)
+        let mut rows = self.store.modules().await?;
+        rows.retain(|row| merchant.is_none() || is_seen(row, merchant));
+        Ok(rows)
     }
 
     /// By `id` (its highest version), `id@version` or digest.
     pub async fn module(&self, selector: &str) -> Result<ModuleRow, ControlError> {
         match self.find_module(selector).await? {
             Some(row) => Ok(row),
-            None => Err(ControlError::Unknown(self.no_module(selector).await?.told())),
+            None => Err(ControlError::Unknown(
+                self.no_module(selector, None).await?.told(),
+            )),
         }
     }
 
@@ -224,6 +235,11 @@ impl Control {
         }
         Ok(())
     }
+}
+
+/// Whether a merchant sees a module: its own, and those that all share.
+pub(super) fn is_seen(row: &ModuleRow, merchant: Option<&str>) -> bool {
+    row.merchant.is_none() || row.merchant.as_deref() == merchant
 }
 
 /// Whether an upload may have its id and version, and where the name comes from.

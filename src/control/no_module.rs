@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::modules::is_seen;
 use super::{Control, ControlError};
 use crate::store::{ModuleRow, is_digest};
 use crate::wire::echo;
@@ -17,8 +18,15 @@ pub(super) struct NoModule {
 }
 
 impl Control {
-    pub(super) async fn no_module(&self, selector: &str) -> Result<NoModule, ControlError> {
-        Ok(NoModule::of(selector, &self.store.modules().await?))
+    /// As a merchant sees it; `None`: as whoever sees what all share.
+    pub(super) async fn no_module(
+        &self,
+        selector: &str,
+        merchant: Option<&str>,
+    ) -> Result<NoModule, ControlError> {
+        let mut rows = self.store.modules().await?;
+        rows.retain(|row| is_seen(row, merchant));
+        Ok(NoModule::of(selector, &rows))
     }
 }
 
@@ -86,6 +94,7 @@ mod tests {
 
     fn row(id: &str, version: &str) -> ModuleRow {
         ModuleRow {
+            merchant: None,
             digest: String::new(),
             id: id.to_owned(),
             version: version.to_owned(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::folding::check_folds;
 use super::problem::Problem;
 use super::terms::check_terms;
+use crate::access::DEFAULT_MERCHANT;
 use crate::campaign::{
     CAMPAIGN_DAYS_MAX, OriginError, Origins, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX,
     SKU_ATTRIBUTES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id, days_ms,
@@ -69,6 +70,10 @@ pub struct NewCampaign {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 50)]
     pub origins: Option<Vec<String>>,
+    /// Whose it is: that of the key that makes it. Who makes it with a key of all merchants and does not say it means `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub merchant: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -117,6 +122,10 @@ pub struct NewRevision {
 }
 
 impl NewCampaign {
+    pub(super) fn owner(&self) -> &str {
+        self.merchant.as_deref().unwrap_or(DEFAULT_MERCHANT)
+    }
+
     /// The terms of its orders.
     pub(super) fn terms(&self) -> OrderTerms {
         OrderTerms {

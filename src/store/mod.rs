@@ -11,6 +11,7 @@ mod conditions;
 mod config;
 mod dialect;
 mod error;
+mod keys;
 mod landing;
 mod leases;
 mod letters;
@@ -57,6 +58,9 @@ pub use changes::{CHANGES_AT_ONCE, ChangeRow, ChangedOrder, OrderChange, Outcome
 pub use config::Config;
 use dialect::Dialect;
 pub use error::StoreError;
+pub use keys::ApiKeyRow;
+pub use keys::merchants::MerchantRow;
+pub use keys::owners::{Owned, Owner};
 pub use landing::resolve::Resolved;
 pub use letters::moved::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
 pub use letters::{
@@ -108,6 +112,8 @@ pub struct ModuleRow {
     /// The descriptor as JSON.
     pub descriptor: serde_json::Value,
     pub uploaded_at: i64,
+    /// `None`: it is there for all.
+    pub merchant: Option<String>,
 }
 
 /// Where a module's name comes from.
@@ -211,6 +217,8 @@ pub struct CampaignRow {
     pub stock_change: u64,
     /// Whose pages may read what gateways say of it; `None`: those that the configuration names.
     pub origins: Option<Arc<Origins>>,
+    /// Whose it is.
+    pub merchant: String,
 }
 
 /// Stock of one SKU as the database has it.

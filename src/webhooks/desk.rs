@@ -10,12 +10,15 @@ use super::post::Poster;
 use super::sign::new_secret;
 use super::target::Target;
 use super::view::{Created, Rotated, Tried, WebhookView};
+use crate::access::DEFAULT_MERCHANT;
 use crate::audit::{AskedBy, AuditLine};
-use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState, Disabled, Sending, Store, WebhookRow};
+use crate::store::{
+    DeliveryPlace, DeliveryRow, DeliveryState, Disabled, Owned, Owner, Sending, Store, WebhookRow,
+};
 use crate::wire::problem::Fault;
 use crate::wire::{self, Moment, echo};
 
-/// Endpoints of a deployment.
+/// Endpoints of a merchant.
 const WEBHOOKS_MAX: usize = 100;
 /// For how long an old secret may go on signing, in hours.
 const KEEP_HOURS_MAX: u32 = 7 * 24;
@@ -32,6 +35,10 @@ pub struct NewWebhook {
     pub campaign: Option<String>,
     #[serde(default)]
     pub note: Option<String>,
+    /// Whose it is: of a key of all merchants, who does not say it means `default`.
+    #[serde(default)]
+    #[schema(max_length = 64)]
+    pub merchant: Option<String>,
 }
 
 /// What is to change of an endpoint; what is left out stays.
@@ -93,8 +100,13 @@ impl Desk {
         let target = self.target(&new.url, &mut faults).await;
         check_events(&new.events, &mut faults);
         check_note(new.note.as_deref(), &mut faults);
+        let merchant = new.merchant.unwrap_or_else(|| DEFAULT_MERCHANT.to_owned());
+        if self.store.merchant(&merchant).await?.is_none() {
+            let detail = format!("there is no merchant {}", echo(&merchant));
+            faults.push(fault("/merchant", detail, None));
+        }
         if let Some(campaign) = &new.campaign
-            && self.store.campaign(campaign).await?.is_none()
+            && self.store.owner(Owned::Campaign, campaign).await? != Owner::One(merchant.clone())
         {
             let detail = format!("there is no campaign {}", echo(campaign));
             faults.push(fault("/campaign", detail, None));
@@ -102,13 +114,15 @@ impl Desk {
         let Some(target) = target.filter(|_| faults.is_empty()) else {
             return Err(WebhookError::Invalid(faults));
         };
-        if self.store.webhooks().await?.len() >= WEBHOOKS_MAX {
+        let there = self.store.webhooks().await?;
+        if there.iter().filter(|hook| hook.merchant == merchant).count() >= WEBHOOKS_MAX {
             let detail = format!("there are {WEBHOOKS_MAX} webhooks, as many as there may be; remove one");
             return Err(WebhookError::Conflict(detail));
         }
         let now = (self.clock)();
         let row = WebhookRow {
             id: uuid::Uuid::now_v7().simple().to_string(),
+            merchant,
             campaign: new.campaign,
             url: target.uri.to_string(),
             events: new.events,
@@ -119,7 +133,7 @@ impl Desk {
             disabled: None,
             failing_since: None,
         };
-        let detail = json!({"url": target.shown(), "campaign": row.campaign, "events": row.events});
+        let detail = json!({"url": target.shown(), "merchant": row.merchant, "campaign": row.campaign, "events": row.events});
         let line = AuditLine::new(now, by, "webhook.create", row.id.as_str(), detail);
         let line = line.noted(row.note.as_deref());
         self.store.insert_webhook(&row, &[line]).await?;
@@ -130,11 +144,12 @@ impl Desk {
         })
     }
 
-    /// The oldest first.
-    pub async fn list(&self) -> Result<Vec<WebhookView>, WebhookError> {
+    /// The oldest first; of one merchant where it is named.
+    pub async fn list(&self, merchant: Option<&str>) -> Result<Vec<WebhookView>, WebhookError> {
         let now = (self.clock)();
-        let rows = self.store.webhooks().await?;
-        Ok(rows.into_iter().map(|row| WebhookView::of(row, now)).collect())
+        let rows = self.store.webhooks().await?.into_iter();
+        let seen = rows.filter(|row| merchant.is_none_or(|merchant| merchant == row.merchant));
+        Ok(seen.map(|row| WebhookView::of(row, now)).collect())
     }
 
     pub async fn show(&self, id: &str) -> Result<WebhookView, WebhookError> {

@@ -18,7 +18,9 @@ pub(super) async fn disable(
     // First, so that it is not lost where this process dies now; then it may be told twice.
     let others = store.webhooks().await?;
     let others = others.iter().filter(|other| {
-        other.id != hook.id && other.disabled.is_none() && other.asks_for(DISABLED, hook.campaign.as_deref())
+        other.id != hook.id
+            && other.disabled.is_none()
+            && other.asks_for(DISABLED, hook.campaign.as_deref(), Some(&hook.merchant))
     });
     let body = message::disabled_body(hook, &disabled);
     let told = others.map(|other| NewDelivery {

@@ -6,6 +6,7 @@ use crate::wire::secret::Hidden;
 pub(super) fn hook(url: &str) -> WebhookRow {
     WebhookRow {
         id: "0".repeat(32),
+        merchant: "default".to_owned(),
         campaign: None,
         url: url.to_owned(),
         events: Vec::new(),

@@ -1,6 +1,7 @@
 //! What endpoints are to hear is written down as it is told: after Kafka has acknowledged an event, and before it counts as told.
 //! So none is missing, and what is told twice is kept once. Where there is no endpoint, no statement is made.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use super::message;
 use super::metrics::Metrics;
+use crate::access::DEFAULT_MERCHANT;
 use crate::needs::Hooks;
 use crate::order::ToldChange;
 use crate::store::{NewDelivery, Store, StoreResult, WebhookRow};
@@ -55,14 +57,35 @@ impl Intake {
         if hooks.is_empty() {
             return Ok(());
         }
+        let owners = self.owners(&hooks, changes).await?;
+        // As of a list: what has no owner written down is of the default merchant.
+        let owner = |change: &ToldChange| {
+            let owner = owners.get(&change.campaign);
+            Some(owner.map_or(DEFAULT_MERCHANT, String::as_str))
+        };
         let new: Vec<NewDelivery> = changes
             .iter()
-            .flat_map(|change| deliveries(&hooks, change))
+            .flat_map(|change| deliveries(&hooks, change, owner(change)))
             .collect();
         let count = new.len() as u64;
         self.store.queue_deliveries(new, (self.clock)()).await?;
         self.metrics.queued.inc_by(count);
         Ok(())
+    }
+
+    /// Whose campaigns these are, where an endpoint hears of all campaigns of its merchant.
+    async fn owners(
+        &self,
+        hooks: &[WebhookRow],
+        changes: &[ToldChange],
+    ) -> StoreResult<BTreeMap<String, String>> {
+        if hooks.iter().all(|hook| hook.campaign.is_some()) {
+            return Ok(BTreeMap::new());
+        }
+        let mut campaigns: Vec<&str> = changes.iter().map(|change| change.campaign.as_str()).collect();
+        campaigns.sort_unstable();
+        campaigns.dedup();
+        self.store.campaign_owners(&campaigns).await
     }
 }
 
@@ -73,11 +96,11 @@ impl Hooks for Intake {
 }
 
 /// What each endpoint is to hear of a change. One that is disabled hears it when somebody enables it.
-fn deliveries(hooks: &[WebhookRow], change: &ToldChange) -> Vec<NewDelivery> {
+fn deliveries(hooks: &[WebhookRow], change: &ToldChange, owner: Option<&str>) -> Vec<NewDelivery> {
     let event = message::event(change);
     let asking = hooks
         .iter()
-        .filter(|hook| hook.asks_for(&event, Some(&change.campaign)));
+        .filter(|hook| hook.asks_for(&event, Some(&change.campaign), owner));
     let asking: Vec<&WebhookRow> = asking.collect();
     if asking.is_empty() {
         return Vec::new();
@@ -113,6 +136,10 @@ mod tests {
             named("spring", Some("spring"), &[]),
             named("autumn", Some("autumn"), &["order.confirmed"]),
             named("alarms", None, &["webhook.disabled"]),
+            WebhookRow {
+                merchant: "another".to_owned(),
+                ..named("theirs", None, &[])
+            },
         ];
         let confirmed = ToldChange::confirmed(event(1), 5);
         let paid = ToldChange {
@@ -121,7 +148,7 @@ mod tests {
             ..confirmed.clone()
         };
         let heard = |change: &ToldChange| {
-            let each = deliveries(&hooks, change).into_iter();
+            let each = deliveries(&hooks, change, Some("default")).into_iter();
             each.map(|each| (each.webhook, each.event, each.of.number))
                 .collect::<Vec<_>>()
         };

@@ -13,7 +13,9 @@ pub struct WebhookView {
     /// `enabled`, `failing` or `disabled`.
     pub state: &'static str,
     pub url: String,
-    /// Missing: of all campaigns.
+    /// Whose it is.
+    pub merchant: String,
+    /// Missing: of all campaigns of its merchant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub campaign: Option<String>,
     /// Empty: every event.
@@ -47,6 +49,7 @@ impl WebhookView {
         Self {
             state,
             url: row.url,
+            merchant: row.merchant,
             campaign: row.campaign,
             events: row.events,
             note: row.note,

@@ -111,6 +111,8 @@ problems! {
          a rule refuses it for good, the document does not say retryable.";
     OVERLOADED = "overloaded" 429 retry "Too many orders are waiting"
         "Nothing was begun. Wait as long as Retry-After says, then send the request again with the same Idempotency-Key.";
+    TOO_OFTEN = "too-often" 429 retry "Asked too often"
+        "This key or this address asks the control plane more often than it may, or sent too many tokens that are none. Nothing was begun. Wait as long as Retry-After says, then send the same request again.";
     TOO_MANY_STREAMS = "too-many-streams" 429 retry "Too many streams are open"
         "This buyer, this address or the gateway has as many streams of events open as it may have. Close one, or ask with GET how \
          the order stands, and open the stream when Retry-After is over.";
@@ -442,6 +444,7 @@ mod tests {
             ("module-refused", 422, false),
             ("not-open", 425, true),
             ("overloaded", 429, true),
+            ("too-often", 429, true),
             ("too-many-streams", 429, true),
             ("internal", 500, false),
             ("proof-failed", 500, false),

@@ -17,7 +17,7 @@ pub const RANKS: &[Rank] = &[
     Rank {
         name: "core",
         steps: &[
-            &["failpoint", "metrics", "pem", "seal", "seldom", "wire"],
+            &["access", "failpoint", "metrics", "pem", "seal", "seldom", "wire"],
             &["audit", "campaign"],
             &["order", "rejection"],
             &["audience"],

@@ -5,6 +5,7 @@ mod audit;
 mod buyers;
 mod campaigns;
 mod health;
+mod keys;
 mod lists;
 mod modules;
 mod orders;
@@ -17,9 +18,10 @@ use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::routes::{BASE, ROUTES, Reach, Route};
 use crate::wire::openapi::{JSON, Plane, Served, about};
 use crate::wire::problem::{
-    FORBIDDEN, INTERNAL, MALFORMED, OVERLOADED, TOKEN_INVALID, TOKEN_MISSING, UNAVAILABLE,
+    FORBIDDEN, INTERNAL, MALFORMED, OVERLOADED, TOKEN_INVALID, TOKEN_MISSING, TOO_OFTEN, UNAVAILABLE,
 };
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi);
@@ -78,8 +80,8 @@ pub fn openapi() -> Value {
             the language of the rule's module that they come from: the contract has no locale, and programs go by `reason`, `type` \
             and `constraint`. Lengths of texts are in characters here and are checked in bytes of UTF-8. Lists in pages take `limit` \
             and `before`, which is `next` of the page before; the last page has no `next`.",
-        token: "RUSHGATE_ADMIN_TOKEN, or the token of a payment system where an operation says so. Without a token in the \
-            configuration, programs of the same machine need none.",
+        token: "A key (`rgk_…`) with one of the scopes that the operation needs, RUSHGATE_ADMIN_TOKEN, which has them all, or the token of a \
+            payment system, which has `payments`. Without a token in the configuration, programs of the same machine need none.",
         groups: &[
             (CAMPAIGNS, "Sales: made, changed while they run, ended."),
             (REVISIONS, "Rules of a sale: made, compared, tried, put in force."),
@@ -89,11 +91,12 @@ pub fn openapi() -> Value {
             (BUYERS, "One buyer's data."),
             (WEBHOOKS, "Endpoints that hear what becomes of orders."),
             (AUDIT, "Who changed what, from where, in a chain."),
+            (KEYS, "Who may use this plane."),
             (HEALTH, "What load balancers and operators ask."),
             (ABOUT, "What this plane says of itself."),
         ],
         common: vec![&MALFORMED, &FORBIDDEN, &OVERLOADED, &INTERNAL, &UNAVAILABLE],
-        guarded: vec![&TOKEN_MISSING, &TOKEN_INVALID],
+        guarded: vec![&TOKEN_MISSING, &TOKEN_INVALID, &TOO_OFTEN],
         path_parameters,
         operations: vec![
             (CAMPAIGNS, campaigns::operations()),
@@ -104,11 +107,39 @@ pub fn openapi() -> Value {
             (BUYERS, buyers::operations()),
             (WEBHOOKS, webhooks::operations()),
             (AUDIT, audit::operations()),
+            (KEYS, keys::operations()),
             (HEALTH, health::operations()),
             (ABOUT, about()),
         ],
     };
-    plane.document()
+    let mut document = plane.document();
+    ROUTES.iter().for_each(|route| guarded(&mut document, route));
+    document
+}
+
+/// Says of a route what a key needs for it.
+fn guarded(document: &mut Value, route: &Route) {
+    let path = format!("{BASE}{}", route.path);
+    let method = route.method.to_ascii_lowercase();
+    let Some(operation) = document["paths"]
+        .get_mut(&path)
+        .and_then(|there| there.get_mut(&method))
+    else {
+        return;
+    };
+    let names: Vec<&str> = route.scopes.iter().map(|scope| scope.as_str()).collect();
+    let each: Vec<Value> = names.iter().map(|name| json!({"bearer": [name]})).collect();
+    operation["security"] = each.into();
+    let mut said = operation["description"].as_str().unwrap_or_default().to_owned();
+    if !said.is_empty() {
+        said.push(' ');
+    }
+    said += &format!("Needs the scope `{}`", names.join("` or `"));
+    said += match route.reach {
+        Reach::All => ", in a key of all merchants.",
+        _ => ".",
+    };
+    operation["description"] = said.into();
 }
 
 const CAMPAIGNS: &str = "Campaigns";
@@ -119,6 +150,7 @@ const MODULES: &str = "Modules";
 const BUYERS: &str = "Buyers";
 const WEBHOOKS: &str = "Webhooks";
 const AUDIT: &str = "Audit trail";
+const KEYS: &str = "Keys and merchants";
 const HEALTH: &str = "Health";
 const ABOUT: &str = "This document and problems";
 
@@ -154,6 +186,7 @@ fn path_parameters(path: &str, name: &str) -> (&'static str, Value) {
         "revision" => ("Number of the revision.", number()),
         "version" => ("Number of the version.", number()),
         _ if path.contains("/webhooks/") => ("Id of the endpoint.", text()),
+        _ if path.contains("/keys/") => ("Id of the key.", text()),
         _ if path.contains("/audiences/") => ("Id of the list.", id()),
         _ => ("Id of the campaign.", id()),
     }

@@ -35,6 +35,7 @@ words! {
     theme_dark: "dark", "深色";
     as_curl: "as curl", "curl 命令";
     as_json: "as JSON", "JSON";
+    lacks_scope: "Your key cannot change this: it lacks {scope}.", "您的密钥无法更改此处：缺少 {scope} 权限。";
     needs_scope: "needs {scope}", "需要 {scope} 权限";
     no_sales: "No sale yet. This makes one that opens now:", "还没有活动。用下面的命令创建一个立即开始的活动：";
     sale: "Sale", "活动";

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::{Control, ControlError, Problem};
+use crate::access::DEFAULT_MERCHANT;
 use crate::audience::{AUDIENCE_BYTES_MAX, AudienceError, ListKind, TableRead};
 use crate::audit::{AskedBy, AuditLine};
 use crate::campaign::check_id;
@@ -178,9 +179,14 @@ impl Control {
             .any(|active| active.revision.list_version(id).is_some())
     }
 
-    /// The newest version of each list, the one that changed last first.
-    pub async fn audiences(&self) -> Result<Vec<AudienceRow>, ControlError> {
-        Ok(self.store.audiences().await?)
+    /// The newest version of each list, the one that changed last first; of one merchant where it is named.
+    pub async fn audiences(&self, merchant: Option<&str>) -> Result<Vec<AudienceRow>, ControlError> {
+        let mut rows = self.store.audiences().await?;
+        if let Some(merchant) = merchant {
+            let owners = self.store.list_owners().await?;
+            rows.retain(|row| owners.get(&row.id).map_or(DEFAULT_MERCHANT, String::as_str) == merchant);
+        }
+        Ok(rows)
     }
 
     /// The versions of one list, newest first, those numbered below `before`.

@@ -18,15 +18,15 @@ const REPORTED_MAX: usize = 10;
 
 impl Control {
     /// Pins the newest version of every list the plan of a rule asks for, unless an earlier rule of the
-    /// revision has pinned one; folded where the plan asks it so, and then with a copy in `copies` to be stored. `at` points at the rule in the request; what a merchant can
+    /// revision has pinned one; one of the campaign's merchant alone, and folded where the plan asks it so, and then with a copy in `copies` to be stored. `at` points at the rule in the request; what a merchant can
     /// mend is answered as problems.
     pub(in super::super) async fn pin_audiences(
         &self,
         at: &str,
         rule: &RuleSpec,
         plan: &Plan,
-        pinned: &mut Audiences,
-        copies: &mut Vec<FoldedCopy>,
+        merchant: &str,
+        (pinned, copies): (&mut Audiences, &mut Vec<FoldedCopy>),
     ) -> Result<Vec<Problem>, ControlError> {
         let asked: BTreeSet<&String> = plan
             .nodes
@@ -40,7 +40,7 @@ impl Control {
         if asked.is_empty() {
             return Ok(Vec::new());
         }
-        let newest = self.store.audiences().await?;
+        let newest = self.audiences(Some(merchant)).await?;
         let newest: BTreeMap<String, AudienceRow> =
             newest.into_iter().map(|row| (row.id.clone(), row)).collect();
         let mut problems = Vec::new();

@@ -205,6 +205,7 @@ impl Control {
             rules: &new.rules,
             shadow: &[],
             folds: &self.folds_of(&row, new.fold.as_ref()).await?,
+            merchant: &row.merchant,
         };
         let draft = self
             .draft(&row.campaign, &rules, schedule, Audiences::new())

@@ -79,6 +79,7 @@ impl Control {
             rules: &like.new.rules,
             shadow: &like.new.shadow,
             folds: &folds,
+            merchant: &row.merchant,
         };
         let campaign = with(&row.campaign, sku);
         let schedule = active.revision.schedule;

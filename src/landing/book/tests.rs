@@ -68,6 +68,7 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
         restock: None,
         stock_change: 0,
         origins: None,
+        merchant: "default".to_owned(),
     };
     (row, revision)
 }

@@ -107,8 +107,10 @@ impl Store {
         let row = sqlx::query("SELECT COUNT(*), MIN(seq) FROM audit WHERE number IS NULL")
             .fetch_one(&self.pool)
             .await?;
-        let first = maybe_int(&row, 1)?;
-        first.map(|first| Ok((narrow(&row, 0)?, first))).transpose()
+        let Some(first) = maybe_int(&row, 1)? else {
+            return Ok(None);
+        };
+        Ok(Some((narrow(&row, 0)?, first)))
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use crate::access::DEFAULT_MERCHANT;
 use crate::audit::AuditLine;
 use crate::campaign::{
     ARCHIVE_LEAD_MS, Activation, Campaign, Origins, RecordVersion, RecordVersionError, Restock, Schedule,
@@ -30,15 +31,16 @@ pub use edit::CampaignEdit;
 const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
      c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions, \
      c.record_version, c.pauses, CAST(c.paused_at AS CHAR), CAST(c.resume_at AS CHAR), c.pause_note, \
-     x.number, x.sku_id, x.units, x.epoch, c.stock_change, c.origins \
+     x.number, x.sku_id, x.units, x.epoch, c.stock_change, c.origins, c.merchant \
      FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision \
      LEFT JOIN stock_changes x ON x.campaign_id = c.campaign_id AND x.number = c.stock_change \
      AND x.epoch IS NOT NULL AND x.kind <> 'remove'";
 
 impl Store {
-    /// [`Self::insert_campaign_with`] without origins of its own, and without terms for its orders.
+    /// [`Self::insert_campaign_with`] of the default merchant, without origins of its own, and without terms for its orders.
     pub async fn insert_campaign(&self, campaign: &Campaign, first: &Revision) -> StoreResult<()> {
-        self.insert_campaign_with(campaign, first, None, &OrderTerms::default(), &[])
+        let terms = OrderTerms::default();
+        self.insert_campaign_with(campaign, first, (None, &terms, DEFAULT_MERCHANT), &[])
             .await
     }
 
@@ -48,15 +50,14 @@ impl Store {
         &self,
         campaign: &Campaign,
         first: &Revision,
-        origins: Option<&Origins>,
-        terms: &OrderTerms,
+        (origins, terms, merchant): (Option<&Origins>, &OrderTerms, &str),
         audit: &[AuditLine<'_>],
     ) -> StoreResult<()> {
         let mut tx = self.begin().await?;
         self.hold_modules(&mut tx, first).await?;
         let inserted = sqlx::query(
             "INSERT INTO campaigns (campaign_id, title, uid, buckets, shards, partitions, record_version, revision, epoch, \
-             created_at, origins) VALUES (?, ?, ?, ?, ?, ?, ?, 1, 1, ?, ?)",
+             created_at, origins, merchant) VALUES (?, ?, ?, ?, ?, ?, ?, 1, 1, ?, ?, ?)",
         )
         .bind(campaign.id.as_str())
         .bind(campaign.title.as_str())
@@ -67,6 +68,7 @@ impl Store {
         .bind(i64::from(campaign.record_version.number()))
         .bind(time::to_text(campaign.created_at)?)
         .bind(origins.map(to_json).transpose()?)
+        .bind(merchant)
         .execute(&mut *tx)
         .await;
         match inserted {
@@ -117,25 +119,27 @@ impl Store {
 
     /// Newest first, those created before `before` (id of the last one seen), at most `limit`.
     pub async fn campaigns(&self, before: Option<&str>, limit: u32) -> StoreResult<Vec<CampaignRow>> {
-        let rows = match before {
-            None => {
-                sqlx::query(AssertSqlSafe(format!("{SELECT} ORDER BY c.seq DESC LIMIT ?")))
-                    .bind(i64::from(limit))
-                    .fetch_all(&self.pool)
-                    .await?
-            }
-            Some(before) => {
-                let sql = format!(
-                    "{SELECT} WHERE c.seq < (SELECT b.seq FROM campaigns b WHERE b.campaign_id = ?) \
-                     ORDER BY c.seq DESC LIMIT ?"
-                );
-                sqlx::query(AssertSqlSafe(sql))
-                    .bind(before)
-                    .bind(i64::from(limit))
-                    .fetch_all(&self.pool)
-                    .await?
-            }
-        };
+        self.campaigns_of(None, before, limit).await
+    }
+
+    /// The same of one merchant, where it is named.
+    pub async fn campaigns_of(
+        &self,
+        merchant: Option<&str>,
+        before: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Vec<CampaignRow>> {
+        let mut sql = format!("{SELECT} WHERE 1 = 1");
+        if merchant.is_some() {
+            sql += " AND c.merchant = ?";
+        }
+        if before.is_some() {
+            sql += " AND c.seq < (SELECT b.seq FROM campaigns b WHERE b.campaign_id = ?)";
+        }
+        sql += " ORDER BY c.seq DESC LIMIT ?";
+        let texts = [merchant, before].into_iter().flatten();
+        let query = texts.fold(sqlx::query(AssertSqlSafe(sql)), |query, text| query.bind(text));
+        let rows = query.bind(i64::from(limit)).fetch_all(&self.pool).await?;
         self.with_skus(&rows).await
     }
 
@@ -385,6 +389,7 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
         restock: restock(row, 17)?,
         stock_change: narrow(row, 21)?,
         origins: maybe_json(row, 22)?.map(Arc::new),
+        merchant: text(row, 23)?,
     })
 }
 

@@ -9,13 +9,14 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 use crate::audit::AuditLine;
 use crate::revision::Revision;
 use crate::store::error::is_duplicate;
-use crate::store::rows::{int, json, moment, text, to_json};
+use crate::store::rows::{int, json, maybe_text, moment, text, to_json};
 use crate::store::time;
 use crate::store::{ModuleOrigin, ModuleRow, Store, StoreError, StoreResult};
 
 const CHUNK_BYTES: usize = 1 << 20;
 
-const SELECT: &str = "SELECT digest, module_id, version, descriptor, CAST(uploaded_at AS CHAR) FROM modules";
+const SELECT: &str =
+    "SELECT digest, module_id, version, descriptor, CAST(uploaded_at AS CHAR), merchant FROM modules";
 const NEWEST_FIRST: &str = "ORDER BY uploaded_at DESC, seq DESC";
 
 impl Store {
@@ -29,9 +30,10 @@ impl Store {
         audit: &[AuditLine<'_>],
     ) -> StoreResult<bool> {
         let mut tx = self.begin().await?;
+        self.check_module_owner(&mut tx, module).await?;
         self.take_name(&mut tx, module, origin).await?;
         let inserted = sqlx::query(
-            "INSERT INTO modules (digest, module_id, version, descriptor, size, uploaded_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO modules (digest, module_id, version, descriptor, size, uploaded_at, merchant) VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(module.digest.as_str())
         .bind(module.id.as_str())
@@ -39,6 +41,7 @@ impl Store {
         .bind(to_json(&module.descriptor)?)
         .bind(bytes.len() as i64)
         .bind(time::to_text(module.uploaded_at)?)
+        .bind(module.merchant.as_deref())
         .execute(&mut *tx)
         .await;
         match inserted {
@@ -194,5 +197,6 @@ fn module_row(row: &AnyRow) -> StoreResult<ModuleRow> {
         version: text(row, 2)?,
         descriptor: json(row, 3)?,
         uploaded_at: moment(row, 4)?,
+        merchant: maybe_text(row, 5)?,
     })
 }

@@ -13,10 +13,12 @@ use crate::store::{Store, StoreResult, options, parse_url};
 /// All tables.
 pub const TABLES: &[&str] = &[
     "activations",
+    "api_keys",
     "attempt_pieces",
     "attempts",
     "audience_buckets",
     "audience_changes",
+    "audience_owners",
     "audiences",
     "audit",
     "audit_heads",
@@ -30,6 +32,7 @@ pub const TABLES: &[&str] = &[
     "landing_offsets",
     "leases",
     "log_gaps",
+    "merchants",
     "module_chunks",
     "module_versions",
     "modules",

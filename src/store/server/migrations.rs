@@ -62,6 +62,7 @@ const FILES: &[File] = &[
     migration!(35, "0035_webhooks"),
     migration!(36, "0036_erasures"),
     migration!(38, "0038_audit_chain"),
+    migration!(37, "0037_keys"),
     migration!(39, "0039_console_sessions"),
     migration!(40, "0040_erasure_joins"),
 ];

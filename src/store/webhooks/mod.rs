@@ -18,7 +18,9 @@ use crate::wire::secret::Hidden;
 pub struct WebhookRow {
     /// 32 lower-case hex digits.
     pub id: String,
-    /// `None`: of all campaigns.
+    /// Whose it is.
+    pub merchant: String,
+    /// `None`: of all campaigns of its merchant.
     pub campaign: Option<String>,
     pub url: String,
     /// Empty: every event.
@@ -50,15 +52,18 @@ pub enum Sending<'a> {
 }
 
 impl WebhookRow {
-    /// Whether it is to hear of an event: one of a campaign, or of all of them.
-    pub fn asks_for(&self, event: &str, campaign: Option<&str>) -> bool {
-        let of_campaign = self.campaign.is_none() || self.campaign.as_deref() == campaign;
-        of_campaign && (self.events.is_empty() || self.events.iter().any(|named| named == event))
+    /// Whether it is to hear of an event of a merchant: one of a campaign, or of all of them.
+    pub fn asks_for(&self, event: &str, campaign: Option<&str>, merchant: Option<&str>) -> bool {
+        let is_heard = match &self.campaign {
+            Some(own) => campaign == Some(own.as_str()),
+            None => merchant == Some(self.merchant.as_str()),
+        };
+        is_heard && (self.events.is_empty() || self.events.iter().any(|named| named == event))
     }
 }
 
 const SELECT: &str = "SELECT webhook_id, campaign_id, url, events, secret, previous_secret, CAST(previous_until AS CHAR), note, \
-     CAST(created_at AS CHAR), CAST(disabled_at AS CHAR), disabled_why, CAST(failing_since AS CHAR) FROM webhooks";
+     CAST(created_at AS CHAR), CAST(disabled_at AS CHAR), disabled_why, CAST(failing_since AS CHAR), merchant FROM webhooks";
 
 fn row(row: &AnyRow) -> StoreResult<WebhookRow> {
     let disabled = maybe_moment(row, 9)?.map(|at| {
@@ -76,6 +81,7 @@ fn row(row: &AnyRow) -> StoreResult<WebhookRow> {
         created_at: moment(row, 8)?,
         disabled: disabled.transpose()?,
         failing_since: maybe_moment(row, 11)?,
+        merchant: text(row, 12)?,
     })
 }
 
@@ -84,8 +90,8 @@ impl Store {
     pub async fn insert_webhook(&self, new: &WebhookRow, audit: &[AuditLine<'_>]) -> StoreResult<()> {
         let mut tx = self.begin().await?;
         sqlx::query(
-            "INSERT INTO webhooks (webhook_id, campaign_id, url, events, secret, note, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO webhooks (webhook_id, campaign_id, url, events, secret, note, created_at, merchant) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(new.id.as_str())
         .bind(new.campaign.as_deref())
@@ -94,6 +100,7 @@ impl Store {
         .bind(new.secret.0.as_str())
         .bind(new.note.as_deref())
         .bind(time::to_text(new.created_at)?)
+        .bind(new.merchant.as_str())
         .execute(&mut *tx)
         .await?;
         self.append_audit(&mut tx, audit).await?;

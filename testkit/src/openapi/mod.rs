@@ -1,5 +1,6 @@
 //! What is made of the contracts of both planes: the files that are committed, and the schemas that answers are held against.
 
+mod access;
 mod closed;
 mod held;
 mod tables;
@@ -7,6 +8,7 @@ mod typescript;
 
 use serde_json::Value;
 
+pub use access::with_access;
 pub use closed::Contract;
 pub use held::hold;
 pub use tables::with_tables;
@@ -27,8 +29,9 @@ impl Documents {
         }
     }
 
-    /// (Path in the repository, text) of each file that is made of them; `api` is docs/API.md as it is.
-    pub fn files(&self, api: &str) -> Vec<(&'static str, String)> {
+    /// (Path in the repository, text) of each file that is made of them; `api` is docs/API.md as it is, and `access`
+    /// docs/ACCESS.md.
+    pub fn files(&self, api: &str, access: &str) -> Vec<(&'static str, String)> {
         vec![
             (
                 "docs/openapi/orders.json",
@@ -40,6 +43,7 @@ impl Documents {
             ),
             ("clients/js/types.d.ts", typescript(&self.orders)),
             ("docs/API.md", with_tables(api, self)),
+            ("docs/ACCESS.md", with_access(access)),
         ]
     }
 }

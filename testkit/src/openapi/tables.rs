@@ -17,7 +17,7 @@ pub fn with_tables(page: &str, documents: &Documents) -> String {
     replaced(&page, "problems", &problems(documents))
 }
 
-fn replaced(page: &str, name: &str, table: &str) -> String {
+pub(super) fn replaced(page: &str, name: &str, table: &str) -> String {
     let (begin, end) = (
         format!("<!-- made by ./x openapi: {name} -->\n"),
         format!("<!-- end: {name} -->\n"),

@@ -1,11 +1,13 @@
 //! The control plane over scripted rules.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
+use rushgate::access::Actor;
 use rushgate::admin::{self, Admin, Check, Health, Helper, Readiness, Rules};
 use rushgate::audit::AskedBy;
 use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
@@ -13,13 +15,14 @@ use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Pro
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
     Activated, ActivatedAt, Asked, AudienceUpload, CampaignChange, CampaignFigures, Changed, Compared,
-    ControlError, MemberChange, MembersStream, NewCampaign, NewRevision, NewSku, Operation, Problem,
-    RevisionAnswer, RevisionHead, RevisionView, SkuFigures, StockBody, Uploaded, UploadedModule,
+    ControlError, KeyView, MemberChange, MembersStream, MerchantView, NewCampaign, NewKey, NewKeyView,
+    NewMerchant, NewRevision, NewSku, Operation, Problem, RevisionAnswer, RevisionHead, RevisionView,
+    SkuFigures, StockBody, Uploaded, UploadedModule,
 };
 use rushgate::plan::cost::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
 use rushgate::serving::{Door, Limits};
-use rushgate::store::{AudienceRow, CampaignRow, ModuleRow};
+use rushgate::store::{ApiKeyRow, AudienceRow, CampaignRow, ModuleRow, Owned, Owner};
 use serde_json::{Value, json};
 
 use crate::fronts::stage::PLACED_AT;
@@ -38,6 +41,7 @@ pub struct Scripted;
 fn module(id: &str) -> ModuleRow {
     ModuleRow {
         digest: "d".repeat(64),
+        merchant: None,
         id: id.into(),
         version: "1.0.0".into(),
         descriptor: json!({"id": id}),
@@ -71,6 +75,7 @@ fn row(id: &str) -> CampaignRow {
         restock: None,
         stock_change: 0,
         origins: None,
+        merchant: "default".into(),
     }
 }
 
@@ -206,10 +211,61 @@ fn done() -> rushgate::control::Answered {
     }
 }
 
+/// Keys that somebody has here, by the hash of their text; `None`: the database does not answer.
+pub static HELD: Mutex<BTreeMap<String, Option<ApiKeyRow>>> = Mutex::new(BTreeMap::new());
+
+impl admin::Keys for Scripted {
+    fn key_by_digest<'a>(&'a self, digest: &'a str) -> Answered<'a, Option<ApiKeyRow>> {
+        let held = HELD.lock().expect("not poisoned").get(digest).cloned();
+        answered(match held {
+            Some(None) => Err(ControlError::Unavailable("the database does not answer".into())),
+            known => Ok(known.flatten()),
+        })
+    }
+
+    fn key_used<'a>(&'a self, _: &'a ApiKeyRow) -> Answered<'a, ()> {
+        answered(Ok(()))
+    }
+
+    fn owner<'a>(&'a self, _: Owned, _: &'a str) -> Answered<'a, Owner> {
+        answered(Ok(Owner::Missing))
+    }
+
+    fn claim_list<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> Answered<'a, ()> {
+        answered(Ok(()))
+    }
+
+    fn create_key<'a>(&'a self, _: AskedBy<'a>, _: &'a Actor, _: NewKey) -> Answered<'a, NewKeyView> {
+        answered(Err(ControlError::Unavailable("no keys here".into())))
+    }
+
+    fn keys<'a>(&'a self, _: Option<&'a str>, _: Option<&'a str>, _: u32) -> Answered<'a, Vec<KeyView>> {
+        answered(Ok(Vec::new()))
+    }
+
+    fn revoke_key<'a>(&'a self, _: AskedBy<'a>, id: &'a str) -> Answered<'a, ()> {
+        answered(Err(ControlError::Unknown(format!("no key {id:?}"))))
+    }
+
+    fn create_merchant<'a>(&'a self, _: AskedBy<'a>, _: NewMerchant) -> Answered<'a, MerchantView> {
+        answered(Err(ControlError::Unavailable("no merchants here".into())))
+    }
+
+    fn merchants<'a>(
+        &'a self,
+        _: Option<&'a str>,
+        _: Option<&'a str>,
+        _: u32,
+    ) -> Answered<'a, Vec<MerchantView>> {
+        answered(Ok(Vec::new()))
+    }
+}
+
 impl Rules for Scripted {
     fn upload_module<'a>(
         &'a self,
         by: AskedBy<'a>,
+        _: Option<&'a str>,
         bytes: Vec<u8>,
         replace_builtin: bool,
     ) -> Answered<'a, UploadedModule> {
@@ -237,7 +293,7 @@ impl Rules for Scripted {
         })
     }
 
-    fn modules(&self) -> Answered<'_, Vec<ModuleRow>> {
+    fn modules<'a>(&'a self, _: Option<&'a str>) -> Answered<'a, Vec<ModuleRow>> {
         answered(Ok(vec![module("n-per-user")]))
     }
 
@@ -252,7 +308,7 @@ impl Rules for Scripted {
         crate::fronts::audiences::upload(by, upload).boxed()
     }
 
-    fn audiences(&self) -> Answered<'_, Vec<AudienceRow>> {
+    fn audiences<'a>(&'a self, _: Option<&'a str>) -> Answered<'a, Vec<AudienceRow>> {
         answered(Ok([("vip", 2), ("staff", 1)]
             .map(|(id, version)| crate::fronts::audiences::row(id, version, "d"))
             .into()))
@@ -463,7 +519,12 @@ impl Rules for Scripted {
         .boxed()
     }
 
-    fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>> {
+    fn campaigns<'a>(
+        &'a self,
+        _: Option<&'a str>,
+        before: Option<&'a str>,
+        limit: u32,
+    ) -> Answered<'a, Vec<CampaignRow>> {
         let all = ["c", "b", "a"];
         let start = before.map_or(0, |before| {
             all.iter().position(|id| *id == before).map_or(3, |at| at + 1)
@@ -526,6 +587,7 @@ pub fn plane(token: Option<&str>) -> Admin {
         },
         token: token.map(Into::into),
         payment_token: token.map(|_| PAYMENT_TOKEN.to_owned()),
+        limits: Arc::new(admin::Config::default().limits()),
     }
 }
 
@@ -702,7 +764,7 @@ async fn campaigns_are_created_listed_and_shown() {
     }
 
     let expected = json!({
-        "id": "spring", "title": "Spring", "revision": 2, "state": "archived",
+        "id": "spring", "title": "Spring", "merchant": "default", "revision": 2, "state": "archived",
         "opens_at": "1970-01-01T00:00:00.000Z", "closes_at": "1970-01-01T00:00:00.001Z",
         "retention_days": 7, "archived_at": "1970-01-07T23:59:00.001Z",
         "created_at": "2026-11-21T10:00:00.000Z", "partitions": [2],

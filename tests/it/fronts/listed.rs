@@ -101,6 +101,8 @@ impl LandedOrders for Scripted {
         answered(match campaign {
             "spring" => Ok(some().boxed()),
             "endless" => Ok(endless()),
+            // As the other, and nobody counts its pages.
+            "long" => Ok(stream::repeat_with(|| Ok(rows())).boxed()),
             "broken" => {
                 let cut = ControlError::Unavailable("the database is gone".into());
                 Ok(some().chain(stream::iter([Err(cut)])).boxed())

@@ -8,6 +8,7 @@ mod control;
 mod cors;
 mod doors;
 mod headers;
+mod held;
 pub mod issuer;
 mod keys;
 mod leaving;

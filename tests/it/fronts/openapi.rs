@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use hyper::Method;
-use rushgate::admin::query_parameters;
+use rushgate::admin::{ROUTES, query_parameters};
 use rushgate::wire::problem;
 use serde_json::Value;
 use testkit::openapi::{Documents, followed, operations};
@@ -35,12 +35,38 @@ fn names(document: &Value, operation: &Value, place: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_files_are_those_of_this_build() {
-    for (path, text) in Documents::of_this_build().files(&read("docs/API.md")) {
+    for (path, text) in Documents::of_this_build().files(&read("docs/API.md"), &read("docs/ACCESS.md")) {
         assert!(
             read(path) == text,
             "{path} is not current: ./x openapi makes it anew"
         );
     }
+}
+
+/// What is asked of whoever comes stands in one table, which has every route and no other.
+#[test]
+fn every_operation_of_the_control_plane_says_what_a_key_needs() {
+    let document = Documents::of_this_build().admin;
+    let mut described = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let Some(path) = path.strip_prefix("/admin/v1") else {
+            continue;
+        };
+        described.insert(format!("{method} {path}"));
+        let scopes = operation["security"].as_array().into_iter().flatten();
+        let scopes: Vec<&str> = scopes.filter_map(|one| one["bearer"][0].as_str()).collect();
+        let route = ROUTES
+            .iter()
+            .find(|route| route.method == method && route.path == path);
+        let route = route.unwrap_or_else(|| panic!("{method} {path} has no row in src/admin/routes.rs"));
+        let asked: Vec<&str> = route.scopes.iter().map(|scope| scope.as_str()).collect();
+        assert_eq!(scopes, asked, "{method} {path}");
+    }
+    let rows: BTreeSet<String> = ROUTES
+        .iter()
+        .map(|route| format!("{} {}", route.method, route.path))
+        .collect();
+    assert_eq!(described, rows);
 }
 
 #[test]

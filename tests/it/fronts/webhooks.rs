@@ -27,7 +27,7 @@ impl Webhooks for NoWebhooks {
         std::future::ready(Err(full)).boxed()
     }
 
-    fn list(&self) -> Done<'_, Vec<WebhookView>> {
+    fn list<'a>(&'a self, _: Option<&'a str>) -> Done<'a, Vec<WebhookView>> {
         std::future::ready(Ok(Vec::new())).boxed()
     }
 

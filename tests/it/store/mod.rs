@@ -92,6 +92,7 @@ async fn an_older_or_newer_schema_says_what_to_run(db: Database) {
 fn module(id: &str, version: &str, digest: char, uploaded_at: i64) -> ModuleRow {
     ModuleRow {
         digest: digest.to_string().repeat(64),
+        merchant: None,
         id: id.to_owned(),
         version: version.to_owned(),
         descriptor: serde_json::json!({"id": id, "title": "Größe"}),

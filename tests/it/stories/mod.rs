@@ -1,5 +1,6 @@
 //! Stories over HTTP, told to real processes.
 
+mod access;
 mod addresses;
 mod archived;
 mod audiences;

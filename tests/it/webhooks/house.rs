@@ -58,6 +58,7 @@ impl House {
 
     pub async fn asking(&self, url: &str, events: &[&str], campaign: Option<&str>) -> Created {
         let new = NewWebhook {
+            merchant: None,
             url: url.to_owned(),
             events: events.iter().map(|event| (*event).to_owned()).collect(),
             campaign: campaign.map(str::to_owned),

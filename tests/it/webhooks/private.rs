@@ -30,6 +30,7 @@ impl Resolve for Turning {
 
 async fn refused(house: &House, url: &str) -> String {
     let new = NewWebhook {
+        merchant: None,
         url: url.to_owned(),
         events: Vec::new(),
         campaign: None,

@@ -334,6 +334,7 @@ async fn sale(store: &Store, campaign: &str, plan: &str, now: i64) -> Result<Com
     };
     let module = ModuleRow {
         digest: "cd".repeat(32),
+        merchant: None,
         id: "one-per-user".to_owned(),
         version: "1.0.0".to_owned(),
         descriptor: serde_json::json!({}),

@@ -1,4 +1,4 @@
-//! Writes what is made of the contracts of both planes: docs/openapi, the types of clients/js, the tables of docs/API.md.
+//! Writes what is made of the contracts of both planes: docs/openapi, the types of clients/js, the tables of docs/API.md and docs/ACCESS.md.
 
 use std::fs;
 
@@ -18,6 +18,7 @@ struct Args {
 }
 
 const API: &str = "docs/API.md";
+const ACCESS: &str = "docs/ACCESS.md";
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
@@ -32,8 +33,9 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let api = fs::read_to_string(API).with_context(|| format!("reading {API}"))?;
+    let access = fs::read_to_string(ACCESS).with_context(|| format!("reading {ACCESS}"))?;
     let mut old = Vec::new();
-    for (path, text) in documents.files(&api) {
+    for (path, text) in documents.files(&api, &access) {
         if fs::read_to_string(path).is_ok_and(|there| there == text) {
             continue;
         }

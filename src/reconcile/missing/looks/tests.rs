@@ -34,6 +34,7 @@ fn row(id: &str, uid: &str) -> CampaignRow {
         restock: None,
         stock_change: 0,
         origins: None,
+        merchant: "default".into(),
     }
 }
 

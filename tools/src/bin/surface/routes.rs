@@ -83,6 +83,9 @@ const ADMIN: &[&str] = &[
     "/admin/v1/webhooks/1/deliveries",
     "/admin/v1/webhooks/1/replay",
     "/admin/v1/webhooks/1/test",
+    "/admin/v1/keys",
+    "/admin/v1/keys/1",
+    "/admin/v1/merchants",
     "/",
     "/admin/v1/nothing",
 ];

@@ -1,0 +1,134 @@
+//! Whose a thing is: what keeps merchants apart.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Any, AssertSqlSafe, Transaction};
+
+use crate::access::DEFAULT_MERCHANT;
+use crate::store::dialect::{pieces, placeholders};
+use crate::store::error::is_duplicate;
+use crate::store::rows::{maybe_text, text};
+use crate::store::{ModuleRow, Store, StoreError, StoreResult};
+
+/// Kinds of things that have an owner, each named by an id of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owned {
+    Campaign,
+    List,
+    Webhook,
+    /// By `id`, `id@version` or digest.
+    Module,
+    Key,
+}
+
+/// Whose a thing is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// There is no such thing.
+    Missing,
+    /// It is there for all merchants: a module. Or it is of none alone: a key of all merchants.
+    All,
+    One(String),
+}
+
+impl Store {
+    pub async fn owner(&self, of: Owned, id: &str) -> StoreResult<Owner> {
+        let sql = match of {
+            Owned::Campaign => "SELECT merchant FROM campaigns WHERE campaign_id = ?",
+            Owned::Webhook => "SELECT merchant FROM webhooks WHERE webhook_id = ?",
+            Owned::Key => "SELECT merchant FROM api_keys WHERE key_id = ?",
+            Owned::List => return self.list_owner(id).await,
+            Owned::Module => {
+                let found = self.module(id).await?;
+                return Ok(found.map_or(Owner::Missing, |row| row.merchant.map_or(Owner::All, Owner::One)));
+            }
+        };
+        let found = sqlx::query(sql).bind(id).fetch_optional(&self.pool).await?;
+        match found {
+            None => Ok(Owner::Missing),
+            Some(row) => Ok(maybe_text(&row, 0)?.map_or(Owner::All, Owner::One)),
+        }
+    }
+
+    /// A list that the release before made has no owner written down.
+    async fn list_owner(&self, id: &str) -> StoreResult<Owner> {
+        let found = sqlx::query("SELECT merchant FROM audience_owners WHERE audience_id = ?")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
+        let there = self.newest_audience(id).await?.is_some();
+        Ok(match found {
+            Some(row) => Owner::One(text(&row, 0)?),
+            None if there => Owner::One(DEFAULT_MERCHANT.to_owned()),
+            None => Owner::Missing,
+        })
+    }
+
+    /// Takes the id of a list for a merchant; whose it is then.
+    pub async fn claim_list(&self, id: &str, merchant: &str) -> StoreResult<String> {
+        if let Owner::One(owner) = self.list_owner(id).await? {
+            return Ok(owner);
+        }
+        let taken = sqlx::query("INSERT INTO audience_owners (audience_id, merchant) VALUES (?, ?)")
+            .bind(id)
+            .bind(merchant)
+            .execute(&self.pool)
+            .await;
+        match taken {
+            Ok(_) => Ok(merchant.to_owned()),
+            Err(error) if is_duplicate(&error) => match self.list_owner(id).await? {
+                Owner::One(owner) => Ok(owner),
+                _ => Err(StoreError::Transient(format!(
+                    "the list {id:?} is being made by others"
+                ))),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The owners of lists, by id; one that is missing here is of the default merchant.
+    pub async fn list_owners(&self) -> StoreResult<BTreeMap<String, String>> {
+        let rows = sqlx::query("SELECT audience_id, merchant FROM audience_owners")
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((text(row, 0)?, text(row, 1)?)))
+            .collect()
+    }
+
+    /// The owners of these campaigns, by id.
+    pub async fn campaign_owners(&self, ids: &[&str]) -> StoreResult<BTreeMap<String, String>> {
+        let mut owners = BTreeMap::new();
+        for range in pieces(ids.len()) {
+            let marks = placeholders(1, range.len());
+            let sql = format!("SELECT campaign_id, merchant FROM campaigns WHERE campaign_id IN {marks}");
+            let query = sqlx::query(AssertSqlSafe(sql));
+            let query = ids[range].iter().fold(query, |query, id| query.bind(*id));
+            for row in query.fetch_all(&self.pool).await? {
+                owners.insert(text(&row, 0)?, text(&row, 1)?);
+            }
+        }
+        Ok(owners)
+    }
+
+    /// Refuses a module whose id is somebody else's: whoever names the id alone must get modules of one owner.
+    pub(in crate::store) async fn check_module_owner(
+        &self,
+        tx: &mut Transaction<'_, Any>,
+        module: &ModuleRow,
+    ) -> StoreResult<()> {
+        let rows = sqlx::query("SELECT DISTINCT merchant FROM modules WHERE module_id = ?")
+            .bind(module.id.as_str())
+            .fetch_all(&mut **tx)
+            .await?;
+        for row in rows {
+            if maybe_text(&row, 0)? != module.merchant {
+                return Err(StoreError::Conflict(format!(
+                    "the id {:?} is another owner's: give your module another id",
+                    module.id
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! Who may do what: keys and merchants, tried over HTTP at a real control plane.
+
+mod apart;
+mod command;
+mod house;
+mod matrix;
+mod revoked;
