@@ -13,8 +13,8 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::access::DEFAULT_MERCHANT;
 use super::line::{Asker, AuditLine};
+use crate::access::DEFAULT_MERCHANT;
 
 /// The first member of what is hashed: another form has another one.
 const FORM: &str = "rushgate audit 1";
