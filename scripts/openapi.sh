@@ -27,7 +27,8 @@ breaking() {
     fi
     for plane in orders admin; do
         step "Breaking changes of $plane"
-        "$bin" breaking --fail-on ERR "docs/openapi/released/$plane.json" "docs/openapi/$plane.json" || failed=1
+        # The tokens of before have every scope that they need: a route that names one breaks nobody.
+        "$bin" breaking --fail-on ERR --severity-levels scripts/oasdiff-severity.txt "docs/openapi/released/$plane.json" "docs/openapi/$plane.json" || failed=1
     done
     return $failed
 }

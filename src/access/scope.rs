@@ -200,6 +200,8 @@ const MERCHANT: &[Scope] = &[
     Scope::Audit,
 ];
 
+/// Tests and docs/ACCESS.md are made of these.
+#[cfg_attr(not(any(test, feature = "testing")), allow(dead_code))]
 impl Role {
     pub const ALL: [Self; 5] = [
         Self::Viewer,
