@@ -51,7 +51,9 @@ fuzz() {
     for plane in orders admin; do
         "$TARGET/debug/openapi" --closed "$plane" >"$work/$plane.json"
     done
-    RUSHGATE_ADMIN_TOKEN=fuzz "$TARGET/debug/rushgate" dev --data "$work/data" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 >"$work/dev.log" 2>&1 &
+    # One address asks all of it.
+    printf '[admin]\nrequests_per_second = 100000\n' >"$work/rushgate.toml"
+    RUSHGATE_ADMIN_TOKEN=fuzz "$TARGET/debug/rushgate" dev --config "$work/rushgate.toml" --data "$work/data" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 >"$work/dev.log" 2>&1 &
     local dev=$!
     # shellcheck disable=SC2064
     trap "kill $dev 2>/dev/null; wait $dev 2>/dev/null" EXIT
