@@ -24,7 +24,7 @@ use crate::access::{Actor, KeyDigest, KeyText, digest};
 use crate::clock::now_ms;
 use crate::control::PAYMENTS;
 use crate::serving::PeerKey;
-use crate::store::ApiKeyRow;
+use crate::store::{ApiKeyRow, KeyState};
 use crate::wire::problem::{TOKEN_INVALID, TOKEN_MISSING, UNAVAILABLE};
 use crate::wire::{Moment, Problem, bearer};
 
@@ -197,10 +197,10 @@ fn invalid(detail: impl Into<String>) -> Problem {
 }
 
 fn check_good(row: &ApiKeyRow, now: i64) -> Result<(), Problem> {
-    match (row.revoked_at, row.head.expires_at) {
-        (Some(at), _) => Err(invalid(format!("this key was revoked at {}", Moment(at)))),
-        (None, Some(at)) if at <= now => Err(invalid(format!("this key was good until {}", Moment(at)))),
-        (None, _) => Ok(()),
+    match row.state(now) {
+        KeyState::Revoked(at) => Err(invalid(format!("this key was revoked at {}", Moment(at)))),
+        KeyState::Expired(at) => Err(invalid(format!("this key was good until {}", Moment(at)))),
+        KeyState::Good => Ok(()),
     }
 }
 

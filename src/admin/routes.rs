@@ -230,9 +230,7 @@ pub(super) fn needs(actor: &Actor, scope: Scope) -> Result<(), Problem> {
 fn lacking(actor: &Actor, scopes: &str) -> Problem {
     let what = match actor.key() {
         Some(_) => "key",
-        None => {
-            "token of a payment system (with it an order can be looked at, paid, refunded and cancelled, and nothing else)"
-        }
+        None => &format!("token of a payment system (with it {PAYMENTS_MAY})"),
     };
     Problem::new(
         &FORBIDDEN,
@@ -240,9 +238,13 @@ fn lacking(actor: &Actor, scopes: &str) -> Problem {
     )
 }
 
+const PAYMENTS_MAY: &str = "an order can be looked at, paid, refunded and cancelled, and nothing else";
+
 pub(super) fn payments_alone() -> Problem {
-    let detail = "with this token, of a payment system, an order can be looked at, paid, refunded and cancelled, and nothing else";
-    Problem::new(&FORBIDDEN, detail)
+    Problem::new(
+        &FORBIDDEN,
+        format!("with this token, of a payment system, {PAYMENTS_MAY}"),
+    )
 }
 
 pub(super) fn for_root() -> Problem {

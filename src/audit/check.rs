@@ -206,7 +206,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::audit::{AuditLine, DEFAULT_MERCHANT};
+    use crate::access::DEFAULT_MERCHANT;
+    use crate::audit::AuditLine;
 
     fn chain(details: &[Value]) -> (Vec<AuditEntry>, Head) {
         let mut head = Head::of(DEFAULT_MERCHANT);

@@ -6,7 +6,6 @@ mod check;
 mod line;
 mod view;
 
-pub use crate::access::DEFAULT_MERCHANT;
 pub use chain::{AuditEntry, Head, MASK, SEAL};
 pub use check::{Check, Checked, Finding};
 pub use line::{AskedBy, Asker, AuditLine, HERE, OWN};

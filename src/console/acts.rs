@@ -237,6 +237,17 @@ pub(super) fn faults_of(trouble: &Trouble) -> Vec<Fault> {
     }
 }
 
+/// What a page that is shown again says of what was asked: what was done, or what is wrong.
+pub(super) type Said = (Option<Notice>, Vec<Fault>);
+
+/// The same, and the status of that page.
+pub(super) fn said(done: Result<Notice, Trouble>) -> (StatusCode, Said) {
+    match done {
+        Ok(notice) => (StatusCode::OK, (Some(notice), Vec::new())),
+        Err(trouble) => (trouble.status_code(), (None, faults_of(&trouble))),
+    }
+}
+
 async fn confirmed(console: &Console, asked: Asked<'_>) -> Result<Response, Trouble> {
     if let Some(fault) = asked.act.check(asked.words(), &asked.campaign, &asked.form) {
         let mut fields = asked.fields();

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::Console;
 use super::acts::faults_of;
-use super::api::{Ask, Fault, Trouble, ask, segment};
+use super::api::{Ask, Fault, Trouble, ask};
 use super::figures::{Audited, Trail};
-use super::form::{Form, moment};
+use super::form::{Form, linked};
 use super::page::{self, Frame};
 use super::sale::shown;
 use super::visitor::{Reached, Visitor};
@@ -78,29 +78,9 @@ struct AuditPage {
     faults: Vec<Fault>,
 }
 
-/// What the filter says, as the API reads it.
-fn query(form: &Form) -> String {
-    let mut query = Form::default();
-    for name in FILTER {
-        match (name, form.get(name)) {
-            (_, None) => {}
-            ("from" | "to", Some(value)) => query.set(name, moment(value)),
-            (_, Some(value)) => query.set(name, value.to_owned()),
-        }
-    }
-    query.query(|_| false)
-}
-
 fn listed(form: &Form) -> Ask {
-    let mut path = format!("/audit?limit={PAGE}");
-    let query = query(form);
-    if !query.is_empty() {
-        path += &format!("&{query}");
-    }
-    if let Some(before) = form.get("before") {
-        path += &format!("&before={}", segment(before));
-    }
-    Ask::get(path)
+    let (limit, filter) = (format!("limit={PAGE}"), form.filter_query(&FILTER));
+    Ask::get(linked("/audit", &[&limit, &filter, &form.before()]))
 }
 
 pub(super) async fn list(
@@ -119,13 +99,8 @@ pub(super) async fn list(
         Err(trouble) if trouble.status == 400 => (Trail::default(), faults_of(&trouble)),
         Err(trouble) => return Err(trouble),
     };
-    let filter = query(&form);
-    let with = |more: &str| match (filter.is_empty(), more.is_empty()) {
-        (true, true) => PATH.to_owned(),
-        (true, false) => format!("{PATH}?{more}"),
-        (false, true) => format!("{PATH}?{filter}"),
-        (false, false) => format!("{PATH}?{filter}&{more}"),
-    };
+    let filter = form.filter_query(&FILTER);
+    let with = |more: &str| linked(PATH, &[&filter, more]);
     let text = |name: &str| form.get(name).unwrap_or_default().to_owned();
     let frame = Frame::of(&visitor, visitor.look.words.audit, "audit");
     Ok(page::show(&AuditPage {

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
+use super::api::segment;
+
 /// The fields of a form or of a query.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Form(Vec<(String, String)>);
@@ -42,6 +44,29 @@ impl Form {
         said.collect()
     }
 
+    /// Those of these fields that say something, as the API reads them: `from` and `to` are times.
+    pub(super) fn filter(&self, names: &[&'static str]) -> Vec<(&'static str, String)> {
+        let said = names.iter().filter_map(|name| Some((*name, self.get(name)?)));
+        said.map(|(name, value)| match name {
+            "from" | "to" => (name, moment(value)),
+            _ => (name, value.to_owned()),
+        })
+        .collect()
+    }
+
+    /// The same as a query.
+    pub(super) fn filter_query(&self, names: &[&'static str]) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(self.filter(names));
+        query.finish()
+    }
+
+    /// Where a page of a list goes on: `before=…`; empty on the first.
+    pub(super) fn before(&self) -> String {
+        let before = self.get("before").map(segment);
+        before.map_or_else(String::new, |before| format!("before={before}"))
+    }
+
     /// Sets a field to one value.
     pub(super) fn set(&mut self, name: &str, value: String) {
         self.0.retain(|(field, _)| field != name);
@@ -57,6 +82,16 @@ impl Form {
             }
         }
         query.finish()
+    }
+}
+
+/// A path with those of these queries that are not empty.
+pub(super) fn linked(path: &str, queries: &[&str]) -> String {
+    let said = queries.iter().filter(|query| !query.is_empty());
+    let queries: Vec<&str> = said.copied().collect();
+    match queries.is_empty() {
+        true => path.to_owned(),
+        false => format!("{path}?{}", queries.join("&")),
     }
 }
 
@@ -85,6 +120,16 @@ mod tests {
         assert!(form.has("c") && !form.has("d"));
         assert_eq!(form.all("a").collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(form.query(|name| name == "a"), "b=+x%26y+");
+        let form = Form::read(b"from=2026-12-01T10:00&user=a%26b&sku=&before=x/y");
+        assert_eq!(
+            form.filter_query(&["user", "sku", "from"]),
+            "user=a%26b&from=2026-12-01T10%3A00%3A00Z"
+        );
+        assert_eq!(
+            linked("/a", &["limit=1", "", &form.before()]),
+            "/a?limit=1&before=x%2Fy"
+        );
+        assert_eq!(linked("/a", &["", ""]), "/a");
     }
 
     #[test]

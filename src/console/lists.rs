@@ -9,10 +9,10 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::Console;
-use super::acts::faults_of;
+use super::acts::{Said, faults_of, said};
 use super::api::{Ask, Fault, Trouble, ask, segment};
 use super::figures::{List, ListVersions, Lists, Member};
-use super::form::Form;
+use super::form::{Form, linked};
 use super::page::{self, Frame};
 use super::sale::{Notice, shown};
 use super::visitor::{Reached, Visitor};
@@ -82,14 +82,12 @@ fn path(id: &str) -> String {
 
 /// The command that uploads a version.
 fn upload(origin: &str, id: &str, with_token: bool) -> String {
-    let token = match with_token {
-        true => "  -H \"Authorization: Bearer $RUSHGATE_ADMIN_TOKEN\" \\\n",
-        false => "",
+    let asked = Ask {
+        method: Method::PUT,
+        ..Ask::get(format!("/audiences/{}", segment(id)))
     };
-    format!(
-        "curl -X PUT '{origin}/admin/v1/audiences/{}' \\\n{token}  -H 'Content-Type: text/plain' --data-binary @{id}.txt",
-        segment(id)
-    )
+    let command = asked.curl(origin, with_token);
+    format!("{command} \\\n  -H 'Content-Type: text/plain' --data-binary @{id}.txt")
 }
 
 pub(super) async fn list(
@@ -115,9 +113,9 @@ pub(super) async fn list(
     }))
 }
 
-fn versions(id: &str, before: Option<&str>) -> Ask {
-    let before = before.map_or_else(String::new, |before| format!("&before={}", segment(before)));
-    Ask::get(format!("/audiences/{}?limit={PAGE}{before}", segment(id)))
+fn versions(id: &str, form: &Form) -> Ask {
+    let (path, limit) = (format!("/audiences/{}", segment(id)), format!("limit={PAGE}"));
+    Ask::get(linked(&path, &[&limit, &form.before()]))
 }
 
 fn membership(id: &str, member: &str) -> String {
@@ -152,10 +150,10 @@ async fn page_of(
     (visitor, reached): (&Visitor, &Reached),
     id: &str,
     form: &Form,
-    (notice, mut faults): (Option<Notice>, Vec<Fault>),
+    (notice, mut faults): Said,
 ) -> Result<ListPage, Trouble> {
     let words = visitor.look.words;
-    let asked = versions(id, form.get("before"));
+    let asked = versions(id, form);
     let found: ListVersions = ask(&console.inside, &visitor.holder, &asked).await?;
     let member = form.get("member").unwrap_or_default();
     let is_listed = match member {
@@ -197,7 +195,7 @@ pub(super) async fn show(
     Extension(query): Extension<Form>,
     Path(id): Path<String>,
 ) -> Result<Response, Trouble> {
-    let asked = versions(&id, query.get("before"));
+    let asked = versions(&id, &query);
     if let Some(json) = page::as_json(&console, &visitor, &asked).await? {
         return Ok(json);
     }
@@ -235,16 +233,11 @@ pub(super) async fn change(
         ..Ask::get(membership(&id, member) + &activate)
     };
     let done = ask::<Value>(&console.inside, &visitor.holder, &asked).await;
-    let (status, told) = match done {
-        Ok(done) => {
-            let version = done["version"].to_string();
-            let did = fill(words.list_changed, &[("id", &id), ("version", &version)]);
-            let is_replay = false;
-            (StatusCode::OK, (Some(Notice { did, is_replay }), Vec::new()))
-        }
-        Err(trouble) => (trouble.status_code(), (None, faults_of(&trouble))),
-    };
-    let mut page = page_of(&console, (&visitor, &reached), &id, &form, told).await?;
+    let (status, said) = said(done.map(|done| {
+        let version = done["version"].to_string();
+        Notice::of(fill(words.list_changed, &[("id", &id), ("version", &version)]))
+    }));
+    let mut page = page_of(&console, (&visitor, &reached), &id, &form, said).await?;
     page.frame.scope = SCOPE_TO_CHANGE;
     Ok(page::show_as(status, &page))
 }

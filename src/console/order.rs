@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::Console;
-use super::acts::{faults_of, new_key};
+use super::acts::{Said, new_key, said};
 use super::api::{Ask, Fault, Trouble, ask, ask_once, segment};
 use super::figures::{Campaign, Order};
 use super::form::Form;
@@ -90,7 +90,7 @@ async fn page_of(
     console: &Console,
     (visitor, reached): (&Visitor, &Reached),
     (id, order): (&str, &str),
-    (notice, faults): (Option<Notice>, Vec<Fault>),
+    (notice, faults): Said,
 ) -> Result<OrderPage, Trouble> {
     let words = visitor.look.words;
     let asked = Ask::get(path(id, order));
@@ -150,16 +150,8 @@ pub(super) async fn act(
     let body = form.members(&["reason", "note"]);
     let path = format!("{}/{act}", path(&id, &order));
     let asked = Ask::send(Method::POST, path, body.into()).keyed(form.get("key"));
-    let (status, said) = match ask_once::<Done>(&console.inside, &visitor.holder, &asked).await {
-        Ok((Done { did }, is_replay)) => {
-            let notice = Notice { did, is_replay };
-            (StatusCode::OK, (Some(notice), Vec::new()))
-        }
-        Err(trouble) => {
-            let status = trouble.status_code();
-            (status, (None, faults_of(&trouble)))
-        }
-    };
+    let done = ask_once::<Done>(&console.inside, &visitor.holder, &asked).await;
+    let (status, said) = said(done.map(|(Done { did }, is_replay)| Notice { did, is_replay }));
     let page = page_of(&console, (&visitor, &reached), (&id, &order), said).await?;
     Ok(page::show_as(status, &page))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Extension, Path, State};
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ use super::Console;
 use super::acts::{faults_of, new_key};
 use super::api::{Ask, Fault, Trouble, ask, quoted, segment};
 use super::figures::{Bulk, Campaign, Job, Order, Orders};
-use super::form::{Form, moment};
+use super::form::{Form, linked};
 use super::look;
 use super::page::{self, Frame};
 use super::sale::{Heading, shown};
@@ -88,40 +88,16 @@ struct OrdersPage {
     tried: Option<Tried>,
 }
 
-/// What the filter says, as the API reads it.
-fn filter(form: &Form) -> impl Iterator<Item = (&'static str, String)> {
-    FILTER.into_iter().filter_map(|name| {
-        let value = form.get(name)?;
-        Some(match name {
-            "from" | "to" => (name, moment(value)),
-            _ => (name, value.to_owned()),
-        })
-    })
-}
-
-fn query(form: &Form) -> String {
-    let mut query = Form::default();
-    for (name, value) in filter(form) {
-        query.set(name, value);
-    }
-    query.query(|_| false)
-}
-
 fn listed(id: &str, form: &Form) -> Ask {
-    let mut path = format!("/campaigns/{}/orders?limit={PAGE}", segment(id));
-    let query = query(form);
-    if !query.is_empty() {
-        path += &format!("&{query}");
-    }
-    if let Some(before) = form.get("before") {
-        path += &format!("&before={}", segment(before));
-    }
-    Ask::get(path)
+    let path = format!("/campaigns/{}/orders", segment(id));
+    let (limit, filter) = (format!("limit={PAGE}"), form.filter_query(&FILTER));
+    Ask::get(linked(&path, &[&limit, &filter, &form.before()]))
 }
 
 /// The body of a change of all that match.
 fn bulk(form: &Form, expect: Option<u64>) -> Value {
-    let filter: Map<String, Value> = filter(form)
+    let filter = form.filter(&FILTER).into_iter();
+    let filter: Map<String, Value> = filter
         .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
     let mut body = form.members(&["reason", "note"]);
@@ -166,13 +142,8 @@ async fn page_of(
         Err(trouble) => return Err(trouble),
     };
     let path = format!("{}/orders", page::sale_path(id));
-    let filter = query(form);
-    let with = |more: &str| match (filter.is_empty(), more.is_empty()) {
-        (true, true) => path.clone(),
-        (true, false) => format!("{path}?{more}"),
-        (false, true) => format!("{path}?{filter}"),
-        (false, false) => format!("{path}?{filter}&{more}"),
-    };
+    let filter = form.filter_query(&FILTER);
+    let with = |more: &str| linked(&path, &[&filter, more]);
     let state = form.get("state");
     let sku = form.get("sku");
     let frame = Frame::of(visitor, format!("{}: {}", campaign.title, words.orders), "sales");
@@ -265,11 +236,7 @@ pub(super) async fn act(
         Err(trouble) => (None, faults_of(&trouble)),
     };
     faults.extend(refused);
-    let status = if faults.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::UNPROCESSABLE_ENTITY
-    };
+    let status = page::status(&faults);
     let mut page = page_of(&console, (&visitor, &reached), &id, &form, (tried, faults)).await?;
     page.frame.scope = SCOPE_TO_ACT;
     Ok(page::show_as(status, &page))

@@ -5,7 +5,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::Console;
-use super::api::{Ask, Trouble, ask, segment};
+use super::api::{Ask, Fault, Trouble, ask, segment};
 use super::assets;
 use super::visitor::{Look, Reached, Visitor};
 use super::words::{Words, fill};
@@ -131,6 +131,14 @@ pub(super) fn trouble(look: Look, visitor: Option<&Visitor>, trouble: &Trouble) 
 /// The path of a sale's page, which those of its other pages begin with.
 pub(super) fn sale_path(id: &str) -> String {
     format!("/console/sales/{}", segment(id))
+}
+
+/// Of a page that has these faults on it.
+pub(super) fn status(faults: &[Fault]) -> StatusCode {
+    match faults.is_empty() {
+        true => StatusCode::OK,
+        false => StatusCode::UNPROCESSABLE_ENTITY,
+    }
 }
 
 /// A page as it goes out.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Extension, Path, State};
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -17,6 +17,7 @@ use super::figures::{Campaign, Estimate, Flip, Revision, Simulation};
 use super::form::{Form, moment};
 use super::look;
 use super::page::{self, Frame};
+use super::revisions::numbered;
 use super::rules::{asked, spec};
 use super::sale::{Heading, shown};
 use super::visitor::{Reached, Visitor};
@@ -162,10 +163,7 @@ impl Chosen {
         let newest = revisions.first().copied().unwrap_or(campaign.revision);
         let number = match form.get("revision") {
             None => newest,
-            Some(text) => text.parse().map_err(|_| {
-                let detail = format!("a revision is named by its number, not {text:?}");
-                Trouble::new(StatusCode::NOT_FOUND, "unknown", detail)
-            })?,
+            Some(text) => numbered(text)?,
         };
         let revision: Revision = ask(&console.inside, &visitor.holder, &asked(id, number)).await?;
         if !revisions.contains(&number) {
@@ -238,11 +236,7 @@ pub(super) async fn show(
         format!("{}: {}", chosen.campaign.title, words.preview),
         "sales",
     );
-    let status = if faults.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::UNPROCESSABLE_ENTITY
-    };
+    let status = page::status(&faults);
     Ok(page::show_as(
         status,
         &PreviewPage {
@@ -371,11 +365,7 @@ pub(super) async fn play(
         format!("{}: {}", chosen.campaign.title, words.playground),
         "sales",
     );
-    let status = if faults.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::UNPROCESSABLE_ENTITY
-    };
+    let status = page::status(&faults);
     let sku = text("sku");
     Ok(page::show_as(
         status,

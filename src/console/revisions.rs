@@ -14,7 +14,7 @@ use super::Console;
 use super::acts::{faults_of, new_key};
 use super::api::{Ask, Fault, Trouble, ask, ask_once, segment};
 use super::figures::{Campaign, Change, Revision, Revisions};
-use super::form::Form;
+use super::form::{Form, linked};
 use super::look;
 use super::meaning::Meaning;
 use super::page::{self, Frame};
@@ -85,12 +85,12 @@ struct Activated {
     meaning: Vec<String>,
 }
 
-fn all(id: &str, before: Option<&str>) -> Ask {
-    let before = before.map_or_else(String::new, |before| format!("&before={}", segment(before)));
-    Ask::get(format!(
-        "/campaigns/{}/revisions?limit={PAGE}{before}",
-        segment(id)
-    ))
+fn all(id: &str, form: &Form) -> Ask {
+    let (path, limit) = (
+        format!("/campaigns/{}/revisions", segment(id)),
+        format!("limit={PAGE}"),
+    );
+    Ask::get(linked(&path, &[&limit, &form.before()]))
 }
 
 pub(super) async fn list(
@@ -101,7 +101,7 @@ pub(super) async fn list(
     Path(id): Path<String>,
 ) -> Result<Response, Trouble> {
     let words = visitor.look.words;
-    let asked = all(&id, query.get("before"));
+    let asked = all(&id, &query);
     if let Some(json) = page::as_json(&console, &visitor, &asked).await? {
         return Ok(json);
     }
@@ -226,7 +226,7 @@ pub(super) async fn revision(
     Ok(page::show(&page))
 }
 
-fn numbered(text: &str) -> Result<u32, Trouble> {
+pub(super) fn numbered(text: &str) -> Result<u32, Trouble> {
     let unknown = |_| {
         Trouble::new(
             StatusCode::NOT_FOUND,

@@ -116,6 +116,14 @@ pub(super) struct Notice {
     pub(super) is_replay: bool,
 }
 
+impl Notice {
+    /// Of something that has no key: it is done each time.
+    pub(super) fn of(did: String) -> Self {
+        let is_replay = false;
+        Self { did, is_replay }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "sale.html")]
 struct SalePage {

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Extension, Path, State};
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::Console;
-use super::acts::faults_of;
+use super::acts::{Said, said};
 use super::api::{Ask, Fault, Trouble, ask, segment};
 use super::figures::{Deliveries, Delivery, Replayed, Webhook, Webhooks};
-use super::form::Form;
+use super::form::{Form, linked};
 use super::page::{self, Frame};
 use super::sale::{Notice, shown};
 use super::visitor::{Reached, Visitor};
@@ -21,6 +21,8 @@ use super::words::{Words, fill, grouped};
 const SCOPE: &str = "webhooks";
 /// Deliveries of a page.
 const PAGE: u32 = 50;
+/// Fields of the filter, as the API names them.
+const FILTER: [&str; 1] = ["state"];
 const STATES: [&str; 3] = ["waiting", "delivered", "failed"];
 
 impl Words {
@@ -167,13 +169,8 @@ pub(super) async fn list(
 }
 
 fn deliveries(id: &str, form: &Form) -> Ask {
-    let mut query = format!("?limit={PAGE}");
-    for name in ["state", "before"] {
-        if let Some(value) = form.get(name) {
-            query += &format!("&{name}={}", segment(value));
-        }
-    }
-    Ask::get(of(id, &format!("/deliveries{query}")))
+    let (limit, filter) = (format!("limit={PAGE}"), form.filter_query(&FILTER));
+    Ask::get(linked(&of(id, "/deliveries"), &[&limit, &filter, &form.before()]))
 }
 
 async fn page_of(
@@ -181,14 +178,14 @@ async fn page_of(
     (visitor, reached): (&Visitor, &Reached),
     id: &str,
     form: &Form,
-    (notice, faults): (Option<Notice>, Vec<Fault>),
+    (notice, faults): Said,
 ) -> Result<WebhookPage, Trouble> {
     let words = visitor.look.words;
     let hook: Webhook = ask(&console.inside, &visitor.holder, &Ask::get(of(id, ""))).await?;
     let asked = deliveries(id, form);
     let found: Deliveries = ask(&console.inside, &visitor.holder, &asked).await?;
     let state = form.get("state");
-    let chosen = state.map_or_else(String::new, |state| format!("&state={}", segment(state)));
+    let filter = form.filter_query(&FILTER);
     let failing = hook.failing_since.map(|since| {
         let since = shown(since);
         fill(words.failing_since, &[("since", &since)])
@@ -206,7 +203,7 @@ async fn page_of(
             .into(),
         older: found
             .next
-            .map(|next| format!("{}?before={}{chosen}", path(id), segment(&next))),
+            .map(|next| linked(&path(id), &[&filter, &format!("before={}", segment(&next))])),
         lines: found
             .deliveries
             .into_iter()
@@ -276,13 +273,8 @@ pub(super) async fn act(
     Extension(form): Extension<Form>,
     Path(id): Path<String>,
 ) -> Result<Response, Trouble> {
-    let (status, told) = match done(&console, &visitor, &id, form.get("act").unwrap_or_default()).await {
-        Ok(did) => {
-            let is_replay = false;
-            (StatusCode::OK, (Some(Notice { did, is_replay }), Vec::new()))
-        }
-        Err(trouble) => (trouble.status_code(), (None, faults_of(&trouble))),
-    };
-    let page = page_of(&console, (&visitor, &reached), &id, &form, told).await?;
+    let done = done(&console, &visitor, &id, form.get("act").unwrap_or_default()).await;
+    let (status, said) = said(done.map(Notice::of));
+    let page = page_of(&console, (&visitor, &reached), &id, &form, said).await?;
     Ok(page::show_as(status, &page))
 }

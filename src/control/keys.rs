@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Control, ControlError, Problem};
 use crate::access::{Actor, KeyHead, KeyText, Role, Scope, Scopes};
 use crate::audit::{AskedBy, AuditLine};
-use crate::store::{ApiKeyRow, Owned, Owner, new_secret};
+use crate::store::{ApiKeyRow, KeyState, Owned, Owner, new_secret};
 use crate::wire::{Moment, check_seen, check_shown, echo};
 
 /// Bytes of a key's name, and of a person's.
@@ -81,12 +81,11 @@ pub struct NewKeyView {
 
 impl KeyView {
     fn of(row: ApiKeyRow, now: i64) -> Self {
-        let expired = row.head.expires_at.is_some_and(|at| at <= now);
         Self {
-            state: match (row.revoked_at, expired) {
-                (Some(_), _) => "revoked",
-                (None, true) => "expired",
-                (None, false) => "good",
+            state: match row.state(now) {
+                KeyState::Revoked(_) => "revoked",
+                KeyState::Expired(_) => "expired",
+                KeyState::Good => "good",
             },
             id: row.head.id,
             name: row.head.name,

@@ -58,9 +58,9 @@ pub use changes::{CHANGES_AT_ONCE, ChangeRow, ChangedOrder, OrderChange, Outcome
 pub use config::Config;
 use dialect::Dialect;
 pub use error::StoreError;
-pub use keys::ApiKeyRow;
 pub use keys::merchants::MerchantRow;
 pub use keys::owners::{Owned, Owner};
+pub use keys::{ApiKeyRow, KeyState};
 pub use landing::resolve::Resolved;
 pub use letters::moved::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
 pub use letters::{

@@ -88,12 +88,25 @@ fn unknown(rest: &str) -> Option<String> {
         Some((name, known)) => (name, quoted(known)),
         None => (rest.rsplit_once("`, there are no ")?.0, Vec::new()),
     };
-    let (name, known) = (echo(name), known.join(", "));
-    Some(match (what, known.as_str()) {
-        ("field", "") => format!("there is no member {name}, nor any other"),
-        ("field", known) => format!("there is no member {name}; there are {known}"),
-        (_, known) => format!("{name} is none of the words that may stand here: {known}"),
+    Some(match what {
+        "field" => no_member(name, &known),
+        _ => no_such_word(name, &known),
     })
+}
+
+/// There is no such member, but these.
+pub fn no_member(name: &str, known: &[&str]) -> String {
+    let name = echo(name);
+    match known {
+        [] => format!("there is no member {name}, nor any other"),
+        known => format!("there is no member {name}; there are {}", known.join(", ")),
+    }
+}
+
+/// One of these words is expected, and this one stands there.
+pub fn no_such_word(word: &str, known: &[&str]) -> String {
+    let (word, known) = (echo(word), known.join(", "));
+    format!("{word} is none of the words that may stand here: {known}")
 }
 
 /// `field `x``.

@@ -97,11 +97,9 @@ pub fn check_query(query: Option<&str>, known: &[&str]) -> Result<(), Problem> {
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
     let mut seen = Vec::new();
-    let mut unknown = None;
     for name in names {
         if !known.contains(&name) {
-            unknown = Some(name);
-            break;
+            return Err(unknown_parameter(name, known));
         }
         if seen.contains(&name) {
             let detail = format!("the query parameter {} stands there twice", echo(name));
@@ -109,18 +107,19 @@ pub fn check_query(query: Option<&str>, known: &[&str]) -> Result<(), Problem> {
         }
         seen.push(name);
     }
-    let Some(unknown) = unknown else {
-        return Ok(());
-    };
+    Ok(())
+}
+
+fn unknown_parameter(name: &str, known: &[&str]) -> Problem {
     let takes = match known {
         [] => "none".to_owned(),
         known => known.join(", "),
     };
     let detail = format!(
         "this path has no query parameter {}; it takes {takes}",
-        echo(unknown)
+        echo(name)
     );
-    Err(Problem::new(&MALFORMED, detail))
+    Problem::new(&MALFORMED, detail)
 }
 
 /// Refuses a body that its sender compressed. `coding` is the header `Content-Encoding`.

@@ -3,8 +3,9 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::access::DEFAULT_MERCHANT;
 use crate::app::adapters::store;
-use crate::audit::{DEFAULT_MERCHANT, Finding, Head};
+use crate::audit::{Finding, Head};
 use crate::cli::out::{Exit, counted, print, print_json};
 use crate::cli::settings::{Operator, Settings};
 use crate::store::TrailChecked;

@@ -2,7 +2,7 @@
 
 use serde_saphyr::Error;
 
-use crate::wire::{echo, plain};
+use crate::wire::plain;
 
 /// What is wrong, to stand behind the file's name: `:7:12: a whole number from 0 is expected`.
 pub(super) fn unread(text: &str, error: &Error) -> String {
@@ -18,22 +18,10 @@ fn what(error: &Error, there: &str) -> String {
     match error {
         Error::InvalidScalar { ty, .. } => plain::expected(ty, there),
         Error::Unexpected { expected, .. } => plain::expected(kind(expected), there),
-        Error::SerdeUnknownField { field, expected, .. } => {
-            format!(
-                "there is no member {}; there are {}",
-                echo(field),
-                expected.join(", ")
-            )
-        }
+        Error::SerdeUnknownField { field, expected, .. } => plain::no_member(field, expected),
         Error::SerdeUnknownVariant {
             variant, expected, ..
-        } => {
-            let words = expected.join(", ");
-            format!(
-                "{} is none of the words that may stand here: {words}",
-                echo(variant)
-            )
-        }
+        } => plain::no_such_word(variant, expected),
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("the member {key} stands there twice"),
         _ => {
             let message = without_place(&error.to_string());

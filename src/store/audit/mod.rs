@@ -13,12 +13,13 @@ use std::collections::BTreeSet;
 
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
-use crate::audit::{AuditEntry, AuditLine, DEFAULT_MERCHANT, Head};
+use crate::access::DEFAULT_MERCHANT;
+use crate::audit::{AuditEntry, AuditLine, Head};
 use crate::failpoint::{self, Point};
 use crate::store::dialect::Dialect;
 use crate::store::privacy::erasures::new_secret;
 use crate::store::rows::{maybe_text, narrow, text};
-use crate::store::{Store, StoreError, StoreResult, time};
+use crate::store::{Owned, Store, StoreError, StoreResult, time};
 pub use list::{AuditFilter, AuditPlace};
 pub use verify::TrailChecked;
 
@@ -136,16 +137,15 @@ impl Store {
 /// Who owns what a line is about, where one merchant does.
 async fn owner(tx: &mut Transaction<'_, Any>, line: &AuditLine<'_>) -> StoreResult<Option<String>> {
     let (kind, _) = line.action.split_once('.').unwrap_or((line.action, ""));
-    let (table, column) = match kind {
-        "campaign" | "revision" | "stock" | "sku" | "order" | "reconcile" => ("campaigns", "campaign_id"),
-        "audience" => ("audience_owners", "audience_id"),
-        "webhook" => ("webhooks", "webhook_id"),
-        "module" => ("modules", "digest"),
-        "key" => ("api_keys", "key_id"),
+    let owned = match kind {
+        "campaign" | "revision" | "stock" | "sku" | "order" | "reconcile" => Owned::Campaign,
+        "audience" => Owned::List,
+        "webhook" => Owned::Webhook,
+        "module" => Owned::Module,
+        "key" => Owned::Key,
         _ => return Ok(None),
     };
-    let sql = format!("SELECT merchant FROM {table} WHERE {column} = ?");
-    let found = sqlx::query(AssertSqlSafe(sql))
+    let found = sqlx::query(owned.merchant_sql())
         .bind(line.target.as_str())
         .fetch_optional(&mut **tx)
         .await?;

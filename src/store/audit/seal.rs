@@ -4,7 +4,8 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::list::{COLUMNS, entry};
 use super::{new_salt, write_head};
-use crate::audit::{AskedBy, AuditLine, DEFAULT_MERCHANT, Head, OWN, SEAL};
+use crate::access::DEFAULT_MERCHANT;
+use crate::audit::{AskedBy, AuditLine, Head, OWN, SEAL};
 use crate::store::{Store, StoreResult};
 
 /// Rows that are read together.

@@ -24,6 +24,24 @@ pub struct ApiKeyRow {
     pub last_used_at: Option<i64>,
 }
 
+/// How a key stands; since when, milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    Good,
+    Expired(i64),
+    Revoked(i64),
+}
+
+impl ApiKeyRow {
+    pub fn state(&self, now: i64) -> KeyState {
+        match (self.revoked_at, self.head.expires_at) {
+            (Some(at), _) => KeyState::Revoked(at),
+            (None, Some(at)) if at <= now => KeyState::Expired(at),
+            (None, _) => KeyState::Good,
+        }
+    }
+}
+
 const SELECT: &str = "SELECT key_id, name, person, merchant, scopes, CAST(expires_at AS CHAR), CAST(created_at AS CHAR), \
      created_by, CAST(revoked_at AS CHAR), CAST(last_used_at AS CHAR) FROM api_keys";
 

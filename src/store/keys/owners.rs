@@ -31,28 +31,36 @@ pub enum Owner {
     One(String),
 }
 
+impl Owned {
+    /// The merchant of one, by its id; of a module by its digest.
+    pub(in crate::store) fn merchant_sql(self) -> &'static str {
+        match self {
+            Self::Campaign => "SELECT merchant FROM campaigns WHERE campaign_id = ?",
+            Self::List => "SELECT merchant FROM audience_owners WHERE audience_id = ?",
+            Self::Webhook => "SELECT merchant FROM webhooks WHERE webhook_id = ?",
+            Self::Module => "SELECT merchant FROM modules WHERE digest = ?",
+            Self::Key => "SELECT merchant FROM api_keys WHERE key_id = ?",
+        }
+    }
+}
+
 impl Store {
     pub async fn owner(&self, of: Owned, id: &str) -> StoreResult<Owner> {
-        let sql = match of {
-            Owned::Campaign => "SELECT merchant FROM campaigns WHERE campaign_id = ?",
-            Owned::Webhook => "SELECT merchant FROM webhooks WHERE webhook_id = ?",
-            Owned::Key => "SELECT merchant FROM api_keys WHERE key_id = ?",
+        let merchant = match of {
             Owned::List => return self.list_owner(id).await,
-            Owned::Module => {
-                let found = self.module(id).await?;
-                return Ok(found.map_or(Owner::Missing, |row| row.merchant.map_or(Owner::All, Owner::One)));
+            Owned::Module => self.module(id).await?.map(|row| row.merchant),
+            Owned::Campaign | Owned::Webhook | Owned::Key => {
+                let found = sqlx::query(of.merchant_sql()).bind(id);
+                let found = found.fetch_optional(&self.pool).await?;
+                found.map(|row| maybe_text(&row, 0)).transpose()?
             }
         };
-        let found = sqlx::query(sql).bind(id).fetch_optional(&self.pool).await?;
-        match found {
-            None => Ok(Owner::Missing),
-            Some(row) => Ok(maybe_text(&row, 0)?.map_or(Owner::All, Owner::One)),
-        }
+        Ok(merchant.map_or(Owner::Missing, |merchant| merchant.map_or(Owner::All, Owner::One)))
     }
 
     /// A list that the release before made has no owner written down.
     async fn list_owner(&self, id: &str) -> StoreResult<Owner> {
-        let found = sqlx::query("SELECT merchant FROM audience_owners WHERE audience_id = ?")
+        let found = sqlx::query(Owned::List.merchant_sql())
             .bind(id)
             .fetch_optional(&self.pool)
             .await?;

@@ -91,6 +91,16 @@ pub enum BegunErasure {
     OtherRequest,
 }
 
+impl BegunErasure {
+    /// Of what is there under the key.
+    fn before(row: ErasureRow, is_same: bool) -> Self {
+        match is_same {
+            true => Self::There(row),
+            false => Self::OtherRequest,
+        }
+    }
+}
+
 const COLUMNS: &str = "erasure_id, CAST(user_id AS CHAR), lists, CAST(lists_at AS CHAR), actor, note, CAST(asked_at AS CHAR), \
      CAST(settled_at AS CHAR), CAST(done_at AS CHAR), erased, pseudonym, secret, asked, user_hash";
 
@@ -149,10 +159,7 @@ impl Store {
         now: i64,
     ) -> StoreResult<BegunErasure> {
         if let Some((row, was_asked, of)) = self.erasure_where("key_hash = ?", key_hash).await? {
-            return Ok(match was_asked == asked && of == hash {
-                true => BegunErasure::There(row),
-                false => BegunErasure::OtherRequest,
-            });
+            return Ok(BegunErasure::before(row, was_asked == asked && of == hash));
         }
         let open = self.erasure_where("user_id = ?", new.user).await?;
         // It was done between the two statements: asked once more, there is none in the way.
@@ -181,12 +188,7 @@ impl Store {
         let Some(join) = join else { return Ok(None) };
         let covering = self.erasure_where("erasure_id = ?", &text(&join, 0)?).await?;
         let was_asked = text(&join, 1)?;
-        Ok(
-            covering.map(|(row, _, of)| match was_asked == asked && of == hash {
-                true => BegunErasure::There(row),
-                false => BegunErasure::OtherRequest,
-            }),
-        )
+        Ok(covering.map(|(row, _, of)| BegunErasure::before(row, was_asked == asked && of == hash)))
     }
 
     /// Notes the key of a request, has the open one cover it, and writes the audit trail. `false`, with nothing changed, where the key is noted already, or

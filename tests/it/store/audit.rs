@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use rushgate::audit::{AskedBy, AuditLine, Check, DEFAULT_MERCHANT, Head};
+use rushgate::access::DEFAULT_MERCHANT;
+use rushgate::audit::{AskedBy, AuditLine, Check, Head};
 use rushgate::store::{AuditFilter, AuditPlace, CampaignEdit, NewErasure, Store, StoreError};
 use serde_json::json;
 use testkit::database::{Database, NOW, connect, sale};
