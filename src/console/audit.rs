@@ -16,7 +16,7 @@ use super::page::{self, Frame};
 use super::sale::shown;
 use super::visitor::{Reached, Visitor};
 
-const SCOPE: &str = "campaigns:read";
+const SCOPE: &str = "audit";
 /// Lines of a page.
 const PAGE: u32 = 50;
 /// Fields of the filter, as the API names them.
