@@ -11,6 +11,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::api::{Ask, Trouble, ask, segment};
 use super::figures::Campaign;
+use crate::access::Scope;
 use crate::admin::{Holder, Inside};
 use crate::clock::now_ms;
 
@@ -77,8 +78,25 @@ struct Watched {
     points: VecDeque<Point>,
 }
 
-/// A sale as somebody may see it: what one may see is nobody else's.
-type Seen = (String, String);
+/// A sale as somebody may see it. Those who may see the same share a look, and nobody else.
+#[derive(PartialEq, Eq, Hash)]
+struct Seen {
+    /// Whose things alone are seen; `None`: all.
+    merchant: Option<String>,
+    /// Whether campaigns are seen at all: otherwise what is shared is a refusal.
+    may_look: bool,
+    campaign: String,
+}
+
+impl Seen {
+    fn by(holder: &Holder, campaign: &str) -> Self {
+        Self {
+            merchant: holder.merchant().map(str::to_owned),
+            may_look: holder.scopes().has(Scope::CampaignsRead),
+            campaign: campaign.to_owned(),
+        }
+    }
+}
 
 struct Place {
     watched: Arc<AsyncMutex<Watched>>,
@@ -93,13 +111,10 @@ impl Looks {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if places.len() > SALES_MAX {
-            let oldest = places.iter().min_by_key(|(_, place)| place.used);
-            if let Some(oldest) = oldest.map(|(seen, _)| seen.clone()) {
-                places.remove(&oldest);
-            }
+            let oldest = places.values().map(|place| place.used).min();
+            places.retain(|_, place| Some(place.used) != oldest);
         }
-        let seen = (holder.name().to_owned(), campaign.to_owned());
-        let place = places.entry(seen).or_insert_with(|| Place {
+        let place = places.entry(Seen::by(holder, campaign)).or_insert_with(|| Place {
             watched: Arc::default(),
             used: now,
         });

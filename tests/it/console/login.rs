@@ -1,6 +1,7 @@
 //! Who may come in: the log-in by key, what ends it, and what forms have to prove.
 
 use hyper::Method;
+use serde_json::{Value, json};
 
 use crate::console::desk::{Desk, TOKEN, check_plain, pair};
 
@@ -210,4 +211,42 @@ async fn without_a_key_it_is_for_this_machine_alone() {
         .await
         .expect(403);
     assert_eq!(desk.gate.figures("demo").await["state"], "open");
+}
+
+/// A key that the root token makes.
+async fn key(desk: &Desk, body: &Value) -> String {
+    let url = format!("{}/admin/v1/keys", desk.gate.admin);
+    let token = format!("Bearer {TOKEN}");
+    let headers = [("authorization", token.as_str())];
+    let made = desk.gate.http.post(&url, &headers, body).await.expect(201).json();
+    made["key"].as_str().expect("a key").to_owned()
+}
+
+#[tokio::test]
+async fn a_look_at_a_sale_is_shared_with_those_alone_who_may_see_the_same() {
+    let mut desk = Desk::with_token().await;
+    let url = format!("{}/admin/v1/merchants", desk.gate.admin);
+    let token = format!("Bearer {TOKEN}");
+    let headers = [("authorization", token.as_str())];
+    desk.gate
+        .http
+        .post(&url, &headers, &json!({"id": "b"}))
+        .await
+        .expect(201);
+    let of = |person: &str, merchant: &str, scopes: Value| json!({"name": "desk", "person": person, "merchant": merchant, "scopes": scopes});
+    let mut visitors = vec![(TOKEN.to_owned(), 200)];
+    for (body, status) in [
+        (of("ada", "default", json!(["campaigns:read"])), 200),
+        (of("bob", "default", json!(["orders:read"])), 403),
+        (of("eve", "b", json!(["campaigns:read"])), 404),
+        (of("cyd", "default", json!(["campaigns:read"])), 200),
+    ] {
+        visitors.push((key(&desk, &body).await, status));
+    }
+    // Whoever comes after somebody else sees no more than whoever comes first.
+    let back = visitors.clone().into_iter().rev();
+    for (key, status) in visitors.clone().into_iter().chain(back) {
+        assert_eq!(desk.log_in(&key).await.status, 303);
+        desk.get("/console/sales/demo").await.expect(status);
+    }
 }

@@ -4,6 +4,7 @@
 //! themselves; CPU time per order, read from /proc, says more, and ratios say most.
 
 mod campaigns;
+mod consoles;
 mod end;
 mod gateway;
 mod landing;
@@ -46,7 +47,10 @@ struct Flags {
     /// Campaigns that there are many of
     #[arg(long, default_value_t = 1000)]
     campaigns: usize,
-    /// Repetitions beside a peer
+    /// Open pages of the console
+    #[arg(long, default_value_t = 50)]
+    consoles: usize,
+    /// Repetitions beside a peer, or beside open consoles
     #[arg(long, default_value_t = 2)]
     repetitions: u32,
     /// Where the table goes as JSON
@@ -66,6 +70,8 @@ enum Part {
     Landing,
     /// What many campaigns cost, and large ones: idle, after a loss, made beside others
     Campaigns,
+    /// What open pages of the console cost a sale
+    Consoles,
     /// Beside another system on the same services: `./x bench --peer DIR`
     Peer,
 }
@@ -114,6 +120,7 @@ async fn main() -> Result<()> {
         Part::Landing => pipeline::added(&mut bench).await?,
         Part::Peer => peer::run(&mut bench, flags.repetitions).await?,
         Part::Campaigns => campaigns::run(&mut bench).await?,
+        Part::Consoles => consoles::run(&mut bench, flags.consoles, flags.repetitions).await?,
     }
     bench.table.print();
     bench.table.write(&flags.json)?;
