@@ -24,6 +24,25 @@ pub(super) struct Campaign {
     pub(super) redis_whole: bool,
     #[serde(default)]
     pub(super) scheduled: Vec<Scheduled>,
+    /// Where rules of the active revision decide in shadow.
+    #[serde(default)]
+    pub(super) shadow: Option<Shadow>,
+}
+
+/// What the shadow said since its revision was first in force.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Shadow {
+    pub(super) agree: u64,
+    /// The most frequent first.
+    pub(super) differ: Vec<Otherwise>,
+}
+
+/// Attempts with one outcome by the rules and another by the shadow.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Otherwise {
+    pub(super) live: String,
+    pub(super) shadow: String,
+    pub(super) count: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Console;
 use super::api::{Trouble, segment};
-use super::figures::Campaign;
+use super::figures::{Campaign, Otherwise, Shadow};
 use super::look::{self, Look, Point};
 use super::page::{self, Frame};
 use super::sales::{Bar, next_event, speed};
@@ -26,6 +26,8 @@ const SCOPE: &str = "campaigns:read";
 const SKUS_MAX: usize = 50;
 /// SKUs that have a line in the chart.
 const DRAWN_MAX: usize = 6;
+/// Kinds of attempts that are shown of a shadow.
+const SHADOW_LINES_MAX: usize = 12;
 
 /// A SKU's line.
 struct SkuLine {
@@ -42,6 +44,24 @@ struct Rejected {
     reason: &'static str,
     count: String,
     speed: String,
+}
+
+/// What rules in shadow would have said.
+struct ShadowLines {
+    text: String,
+    agree: String,
+    lines: Vec<ShadowLine>,
+    more: String,
+}
+
+/// Attempts that they would have answered otherwise.
+struct ShadowLine {
+    live: String,
+    shadow: String,
+    count: String,
+    /// Hundredths of all attempts.
+    share: String,
+    percent: String,
 }
 
 struct Waiting {
@@ -78,6 +98,7 @@ struct SalePart {
     skus: Vec<SkuLine>,
     more: String,
     rejections: Vec<Rejected>,
+    shadow: Option<ShadowLines>,
     waiting: Vec<Waiting>,
 }
 
@@ -176,6 +197,32 @@ fn rejections(words: &'static Words, look: &Look) -> Vec<Rejected> {
         .collect()
 }
 
+fn shadow(words: &Words, shadow: &Shadow) -> ShadowLines {
+    let differ: u64 = shadow.differ.iter().map(|one| one.count).sum();
+    let all = shadow.agree + differ;
+    let share = |count: u64| count as f64 * 100.0 / all.max(1) as f64;
+    let line = |one: &Otherwise| ShadowLine {
+        live: one.live.clone(),
+        shadow: one.shadow.clone(),
+        count: grouped(one.count),
+        share: format!("{:.2}", share(one.count)),
+        percent: format!("{:.1} %", share(one.count)),
+    };
+    let others = shadow.differ.len().saturating_sub(SHADOW_LINES_MAX);
+    ShadowLines {
+        text: fill(
+            words.shadow_differs,
+            &[("n", &grouped(differ)), ("all", &grouped(all))],
+        ),
+        agree: format!("{:.2}", share(shadow.agree)),
+        lines: shadow.differ.iter().take(SHADOW_LINES_MAX).map(line).collect(),
+        more: match others {
+            0 => String::new(),
+            others => fill(words.more_outcomes, &[("n", &others)]),
+        },
+    }
+}
+
 fn waiting(words: &Words, campaign: &Campaign, now: i64) -> Vec<Waiting> {
     let path = format!("{}/act/unschedule", page::sale_path(&campaign.id));
     let line = |change: &super::figures::Scheduled| {
@@ -233,6 +280,7 @@ impl SalePart {
                 others => fill(words.more_skus, &[("n", &others)]),
             },
             rejections: rejections(words, look),
+            shadow: campaign.shadow.as_ref().map(|figures| shadow(words, figures)),
             waiting: waiting(words, campaign, look.at),
         }
     }

@@ -83,6 +83,13 @@ words! {
     burn_down_hint: "since this page was first looked at, 15 minutes at most", "自首次查看此页起，最多 15 分钟";
     all_gateways: "Figures of all gateways: units of the database, rejections and units left as Redis counts them.", "所有网关的合计：件数来自数据库，拒绝数与剩余件数由 Redis 统计。";
     nothing_rejected: "Nothing was rejected.", "没有被拒绝的订单。";
+    shadow: "Rules in shadow", "影子规则";
+    shadow_hint: "what they would have said, had they decided", "若由它们判定，结果会是";
+    shadow_differs: "{n} of {all} attempts would have been answered otherwise.", "{all} 次请求中有 {n} 次结果会不同。";
+    by_rules: "By the rules", "现行规则";
+    by_shadow: "By the shadow", "影子规则判定";
+    share_of_attempts: "Share of all attempts", "占全部请求的比例";
+    more_outcomes: "and {n} more", "另有 {n} 种";
     age: "{n} s old", "{n} 秒前";
     age_live: "live", "实时";
     age_cut: "Cut off: data is {n} s old", "连接中断：数据为 {n} 秒前";

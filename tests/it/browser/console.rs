@@ -13,6 +13,9 @@ use crate::stories::gate::Gate;
 /// A merchant is told within this that what is shown is old.
 const TOLD_WITHIN: Duration = Duration::from_secs(3);
 const SIZES: [(&str, u32, u32); 2] = [("wide", 1280, 900), ("phone", 390, 844)];
+/// What a window has around a page, pixels, and the longest window.
+const WINDOW_FRAME: u32 = 160;
+const LONG: u32 = 2400;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser").join(name)
@@ -44,7 +47,8 @@ async fn sales(gate: &Gate) {
             json!([{"id": "mug", "stock": 40}, {"id": "tee-m", "stock": 25}, {"id": "poster", "stock": 3}]),
         ),
     ] {
-        let made = json!({"id": id, "title": title, "opens_at": opens, "closes_at": closes, "skus": skus, "rules": rules});
+        let stricter = json!([{"module": "n-per-user", "params": {"limit": 1}}]);
+        let made = json!({"id": id, "title": title, "opens_at": opens, "closes_at": closes, "skus": skus, "rules": rules, "shadow": stricter});
         gate.control("/campaigns", &made).await.expect(201);
     }
     for (number, sku) in [
@@ -76,9 +80,18 @@ async fn pictures(browser: &Browser, gate: &Gate, folder: &Path, pages: &[(&str,
                 let wide =
                     "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
                 let is_wide = browser.script(wide, Vec::new()).await;
+                // The whole page, however long, up to what somebody still looks at.
+                let length = browser
+                    .script("return document.documentElement.scrollHeight", Vec::new())
+                    .await;
+                let length = length.as_u64().unwrap_or_default() as u32;
+                browser
+                    .resize(width, (length + WINDOW_FRAME).clamp(height, LONG))
+                    .await;
                 browser
                     .screenshot(&folder.join(format!("{name}-{size}-{theme}.png")))
                     .await;
+                browser.resize(width, height).await;
                 if is_wide != false {
                     wrong.push(format!("{path} has to be scrolled to the side at {width}"));
                 }

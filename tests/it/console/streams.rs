@@ -61,6 +61,30 @@ async fn a_sale_s_figures_go_on_by_themselves() {
 }
 
 #[tokio::test]
+async fn what_rules_in_shadow_would_have_said_is_shown_beside() {
+    let desk = Desk::open().await;
+    let limit = |limit: u32| json!([{"module": "n-per-user", "params": {"limit": limit}}]);
+    let made = json!({"id": "tried", "title": "Tried", "opens_at": "2026-01-01T00:00:00Z", "closes_at": "2027-12-01T00:00:00Z",
+        "skus": [{"id": "mug", "stock": 100}], "rules": limit(2), "shadow": limit(1)});
+    desk.gate.control("/campaigns", &made).await.expect(201);
+    let mut sale = open(&desk, "/console/sales/tried/live").await;
+    until(&mut sale, "0 of 0 attempts would have been answered otherwise").await;
+    for _ in 0..3 {
+        desk.gate
+            .place_in("tried", "ada", &[], json!({"sku": "mug", "quantity": 1}))
+            .await;
+    }
+    let part = until(&mut sale, "1 of 3 attempts would have been answered otherwise").await;
+    assert!(part.contains("33.3 %"), "{part}");
+    assert!(
+        part.contains("<code>admitted</code>") && part.contains("<code>n-per-user/limit-per-user</code>"),
+        "{part}"
+    );
+    let demo = desk.get("/console/sales/demo").await.expect(200);
+    assert!(!demo.html.contains("Rules in shadow"));
+}
+
+#[tokio::test]
 async fn a_stream_ends_with_its_log_in() {
     let mut desk = Desk::with_token().await;
     desk.log_in(TOKEN).await;
