@@ -6,6 +6,7 @@ use std::ops::Deref;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -251,7 +252,30 @@ async fn answer(inside: &Inside, holder: &Holder, asked: &Ask) -> Result<(Bytes,
         }
     };
     let request = request.body(body).map_err(|error| unread(&error))?;
-    let answer = inside.ask(holder, request).await;
+    answered(inside.ask(holder, request).await).await
+}
+
+/// Sends what somebody else sends, as it comes, and reads what is answered. The headers that say what it is go with it.
+pub(super) async fn pass_on<T: DeserializeOwned>(
+    inside: &Inside,
+    holder: &Holder,
+    asked: &Ask,
+    sent: Request,
+) -> Result<T, Trouble> {
+    let path = format!("{ROOT}{}", asked.path);
+    let mut request = Request::builder().method(asked.method.clone()).uri(path);
+    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+        if let Some(value) = sent.headers().get(&name) {
+            request = request.header(name, value);
+        }
+    }
+    let request = request.body(sent.into_body()).map_err(|error| unread(&error))?;
+    let (bytes, _) = answered(inside.ask(holder, request).await).await?;
+    serde_json::from_slice(&bytes).map_err(|error| unread(&error))
+}
+
+/// An answer's bytes, and whether it is one of before.
+async fn answered(answer: Response) -> Result<(Bytes, bool), Trouble> {
     let status = answer.status();
     let is_replay = answer.headers().contains_key("idempotent-replayed");
     let bytes = to_bytes(answer.into_body(), ANSWER_BYTES_MAX)

@@ -36,6 +36,7 @@ static FILES: &[File] = files! {
     CSS "console.css",
     SCRIPT "page.js",
     SCRIPT "live.js",
+    SCRIPT "upload.js",
     SCRIPT "vendor/htmx.min.js",
     SCRIPT "vendor/hx-sse.min.js",
     SCRIPT "vendor/uplot.min.js",

@@ -13,7 +13,7 @@ use super::Console;
 use super::api::Trouble;
 use super::form::Form;
 use super::page;
-use super::visitor::{LANG, Look, PROOF, Reached, THEME, Visitor, log_in_for, theme};
+use super::visitor::{LANG, Look, PROOF, PROOF_HEADER, Reached, THEME, Visitor, log_in_for, theme};
 use super::words::Words;
 
 /// Bytes of a form: a few rules with long tables.
@@ -86,14 +86,23 @@ async fn proven(request: &mut Request, visitor: &Visitor, reached: &Reached) -> 
     if !check_origin(request.headers(), reached) {
         return Err(stale());
     }
+    let is_proof = |sent: &[u8]| bool::from(sent.ct_eq(visitor.proof.as_bytes()));
+    // A script sends a file as it is: what proves it stands beside it, and its fields in the query.
+    if request.method() == Method::PUT {
+        let sent = request.headers().get(PROOF_HEADER).map(HeaderValue::as_bytes);
+        let query = request.uri().query().unwrap_or_default();
+        return match is_proof(sent.unwrap_or_default()) {
+            true => Ok(Form::read(query.as_bytes())),
+            false => Err(stale()),
+        };
+    }
     let body = std::mem::take(request.body_mut());
     let bytes = to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| {
         let detail = format!("a form has at most {FORM_BYTES_MAX} bytes");
         Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
     })?;
     let form = Form::read(&bytes);
-    let sent = form.raw(PROOF).unwrap_or_default();
-    match bool::from(sent.as_bytes().ct_eq(visitor.proof.as_bytes())) {
+    match is_proof(form.raw(PROOF).unwrap_or_default().as_bytes()) {
         true => Ok(form),
         false => Err(stale()),
     }

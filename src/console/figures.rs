@@ -374,6 +374,15 @@ pub(super) struct List {
     pub(super) kind: String,
 }
 
+/// A version that was uploaded just now.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Uploaded {
+    pub(super) version: u32,
+    pub(super) members: u64,
+    /// When it takes effect, in a sentence.
+    pub(super) note: String,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Lists {
     pub(super) audiences: Vec<List>,

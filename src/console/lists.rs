@@ -57,6 +57,8 @@ struct ListsPage {
     frame: Frame,
     lines: Vec<Line>,
     upload: String,
+    /// Of the form for a new one: nobody's yet.
+    id: &'static str,
 }
 
 #[derive(Template)]
@@ -76,7 +78,7 @@ struct ListPage {
     upload: String,
 }
 
-fn path(id: &str) -> String {
+pub(super) fn path(id: &str) -> String {
     format!("/console/lists/{}", segment(id))
 }
 
@@ -110,6 +112,7 @@ pub(super) async fn list(
             .map(|list| Line::of(words, list))
             .collect(),
         upload: upload(&reached.origin, "vip", visitor.session.is_some()),
+        id: "",
     }))
 }
 

@@ -30,6 +30,7 @@ mod sales;
 mod saved;
 mod schema;
 mod stream;
+mod uploads;
 mod visitor;
 mod webhooks;
 mod words;
@@ -83,7 +84,10 @@ impl Console {
             .route("/console/audit", get(audit::list))
             .route("/console/health", get(health::show))
             .route("/console/lists", get(lists::list))
-            .route("/console/lists/{id}", get(lists::show).post(lists::change))
+            .route(
+                "/console/lists/{id}",
+                get(lists::show).post(lists::change).put(uploads::upload),
+            )
             .route("/console/modules", get(modules::list))
             .route("/console/modules/{selector}", get(modules::show))
             .route("/console/webhooks", get(webhooks::list))
@@ -133,6 +137,7 @@ fn parameters(method: &Method, path: &str) -> &'static [&'static str] {
             "as", "at", "claims", "client", "ip", "lang", "quantity", "revision", "sku", "theme", "times",
             "user",
         ],
+        "/console/lists/{id}" if method == Method::PUT => &uploads::FIELDS,
         "/console/lists/{id}" => &["as", "before", "lang", "member", "theme"],
         "/console/audit" => &[
             "action", "actor", "as", "before", "from", "lang", "target", "theme", "to",

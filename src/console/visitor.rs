@@ -21,6 +21,8 @@ pub(super) const THEME: &str = "theme";
 pub(super) const LOG_IN: &str = "/console/login";
 /// The field of a form that shows which page it comes from.
 pub(super) const PROOF: &str = "csrf";
+/// The header of a request that has a file in the place of a form.
+pub(super) const PROOF_HEADER: &str = "x-csrf";
 
 /// Whoever looks at a page.
 #[derive(Clone)]

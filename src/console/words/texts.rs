@@ -227,6 +227,16 @@ words! {
     kind_addresses: "addresses", "地址";
     uploaded: "Uploaded", "上传时间";
     upload: "Upload a version", "上传版本";
+    upload_file: "File", "文件";
+    upload_file_hint: "Text with an id per line, or a table (.csv, .tsv) with a column of ids; packed as .gz, too.", "每行一个标识的文本，或含标识列的表格（.csv、.tsv），也可以是 .gz。";
+    upload_column: "Column of a table", "表格的列";
+    upload_now: "Upload", "上传";
+    upload_progress: "{done} of {all} MB", "{done} / {all} MB";
+    upload_reading: "Sent; the list is being stored.", "已发送，正在保存名单。";
+    upload_broken: "The connection broke: nothing was stored.", "连接中断：没有保存任何内容。";
+    upload_needs_script: "A file is uploaded from here by a script; the command does the same.", "从此处上传文件需要启用脚本；也可以用命令上传。";
+    upload_done: "{id} is in version {version} now, with {members} members.", "{id} 现为版本 {version}，共 {members} 个成员。";
+    new_list: "A list by file", "用文件新建名单";
     upload_hint: "A version takes effect with the next revision that is activated, or at once in the sales that ?activate= names.", "新版本随下一次激活的修订生效，或在 ?activate= 指定的活动中立即生效。";
     who_is_on_it: "Who is on it", "查询成员";
     look_up: "Look up", "查询";

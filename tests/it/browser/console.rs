@@ -205,6 +205,48 @@ async fn a_stream_that_is_cut_or_falls_silent_is_told_and_comes_back() {
     assert!(told < TOLD_WITHIN + Duration::from_secs(1), "told after {told:?}");
 }
 
+/// Chooses a file of so many members, each with so many bytes, as somebody does who picks one.
+const CHOOSE: &str = "const lines = Array.from({length: 200000}, (_, n) => `member-${n}`).join('\\n'); \
+     const files = new DataTransfer(); files.items.add(new File([lines], arguments[0])); \
+     document.querySelector('#upload-file').files = files.files; \
+     window.seen = []; const bar = document.querySelector('form.upload progress'); \
+     new MutationObserver(() => seen.push(bar.value)).observe(bar, {attributes: true}); return null";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_uploaded_from_a_file_while_its_page_shows_how_far_it_is() {
+    let gate = Gate::dev().await;
+    let folder = folder("console-upload");
+    let browser = Browser::start(&folder).await;
+    browser.resize(1280, 900).await;
+    browser.open(&format!("{}/console/lists", gate.admin)).await;
+    browser.until("form.upload:not([hidden])").await;
+    browser.script(WATCH, Vec::new()).await;
+    browser.fill("#upload-id", "vip").await;
+    browser.script(CHOOSE, vec![json!("vip.txt")]).await;
+    browser.click("#upload").await;
+    browser
+        .until_text(
+            "form.upload .came",
+            "vip is in version 1 now, with 200,000 members.",
+        )
+        .await;
+    let seen = browser.script("return seen", Vec::new()).await;
+    let last = seen
+        .as_array()
+        .and_then(|seen| seen.last())
+        .and_then(Value::as_f64);
+    assert_eq!(last, Some(1.0), "{seen}");
+    // A table without the column that is asked for: said where it was chosen, and the form is as it was.
+    browser.script(CHOOSE, vec![json!("vip.csv")]).await;
+    browser.fill("#upload-column", "buyer").await;
+    browser.click("#upload").await;
+    browser
+        .until_text("form.upload .came [role=alert]", "buyer")
+        .await;
+    browser.screenshot(&folder.join("wrong.png")).await;
+    assert_eq!(refused(&browser).await, json!([]));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_can_be_read_on_a_phone_and_in_the_dark() {
     let gate = Gate::dev().await;

@@ -48,6 +48,58 @@ async fn a_list_is_looked_at_and_changed_by_one() {
 }
 
 #[tokio::test]
+async fn a_file_is_uploaded_by_its_own_page() {
+    let desk = Desk::open().await;
+    let page = desk.get("/console/lists").await.expect(200);
+    let (_, proof) = page.html.split_once("data-proof=\"").expect("the form of a file");
+    let proof = proof.split('"').next().unwrap_or_default();
+    let put = async |path: &str, headers: &[(&str, &str)], body: &str| {
+        let mut all = vec![("origin", desk.gate.admin.as_str())];
+        all.extend_from_slice(headers);
+        desk.send(Method::PUT, path, &all, body.as_bytes().to_vec()).await
+    };
+    let plain = [("x-csrf", proof), ("content-type", "text/plain")];
+    // Neither without what only the page knows, nor from another page.
+    for headers in [
+        &plain[1..],
+        &[("x-csrf", "made up"), plain[1]],
+        &[("x-csrf", ""), plain[1]],
+    ] {
+        put("/console/lists/vip", headers, "ada\n").await.expect(403);
+    }
+    let foreign = [plain[0], plain[1], ("origin", "http://evil.example")];
+    desk.send(Method::PUT, "/console/lists/vip", &foreign, b"ada\n".to_vec())
+        .await
+        .expect(403);
+    desk.get("/console/lists/vip").await.expect(404);
+
+    let part = put("/console/lists/vip", &plain, "ada\nbob\n").await.expect(200);
+    part.has("vip is in version 1 now, with 2 members.")
+        .has("/console/lists/vip");
+    assert!(!part.html.contains("<html"), "{}", part.html);
+    let table = [plain[0], ("content-type", "text/csv")];
+    let part = put("/console/lists/vip?column=buyer", &table, "no,buyer\n1,eve\n")
+        .await
+        .expect(200);
+    part.has("version 2");
+    desk.get("/console/lists/vip?member=eve")
+        .await
+        .expect(200)
+        .has("eve is on version 2.");
+    let part = put("/console/lists/vip?column=nobody", &table, "no,buyer\n1,eve\n")
+        .await
+        .expect(422);
+    part.has("role=\"alert\"").has("nobody");
+    let part = put("/console/lists/vip?activate=none", &plain, "ada\n")
+        .await
+        .expect(404);
+    part.has("role=\"alert\"");
+    put("/console/lists/vip?who=me", &plain, "ada\n")
+        .await
+        .expect(400);
+}
+
+#[tokio::test]
 async fn a_module_says_what_it_is() {
     let desk = Desk::open().await;
     let page = desk.get("/console/modules/n-per-user").await.expect(200);
