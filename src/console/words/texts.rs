@@ -237,7 +237,7 @@ words! {
     upload_needs_script: "A file is uploaded from here by a script; the command does the same.", "从此处上传文件需要启用脚本；也可以用命令上传。";
     upload_done: "{id} is in version {version} now, with {members} members.", "{id} 现为版本 {version}，共 {members} 个成员。";
     new_list: "A list by file", "用文件新建名单";
-    upload_hint: "A version takes effect with the next revision that is activated, or at once in the sales that ?activate= names.", "新版本随下一次激活的修订生效，或在 ?activate= 指定的活动中立即生效。";
+    upload_hint: "A version takes effect with the next revision that is activated, or at once in the sales that it is uploaded for.", "新版本随下一次激活的修订生效，或在上传时指定的活动中立即生效。";
     who_is_on_it: "Who is on it", "查询成员";
     look_up: "Look up", "查询";
     is_listed: "{member} is on version {version}.", "{member} 在版本 {version} 中。";
