@@ -36,6 +36,11 @@ impl Holder {
         self.0.scopes()
     }
 
+    /// The merchant whose things alone they see.
+    pub fn merchant(&self) -> Option<&str> {
+        self.0.merchant()
+    }
+
     /// The same, who asks from there.
     pub fn from(self, address: Option<Address>) -> Self {
         Self(self.0, address)
