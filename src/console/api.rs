@@ -227,6 +227,11 @@ pub(super) async fn ask_once<T: DeserializeOwned>(
     Ok((read, is_replay))
 }
 
+/// Asks for something that is answered with nothing.
+pub(super) async fn do_it(inside: &Inside, holder: &Holder, asked: &Ask) -> Result<(), Trouble> {
+    answer(inside, holder, asked).await.map(drop)
+}
+
 /// Asks for a text outside of the API's own paths: health.
 pub(super) async fn text(inside: &Inside, holder: &Holder, path: &str) -> String {
     let Ok(request) = Request::get(path).body(Body::empty()) else {

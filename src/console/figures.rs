@@ -480,3 +480,50 @@ pub(super) struct Trail {
     #[serde(default)]
     pub(super) next: Option<i64>,
 }
+
+/// A key, but for its text.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Key {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) person: String,
+    #[serde(default)]
+    pub(super) merchant: Option<String>,
+    pub(super) scopes: Vec<String>,
+    pub(super) state: String,
+    pub(super) created_at: Timestamp,
+    pub(super) created_by: String,
+    #[serde(default)]
+    pub(super) expires_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) revoked_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) last_used_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Keys {
+    pub(super) keys: Vec<Key>,
+    #[serde(default)]
+    pub(super) next: Option<String>,
+}
+
+/// A new key with its text, which is shown once.
+#[derive(Deserialize)]
+pub(super) struct MadeKey {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) key: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Merchant {
+    pub(super) id: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Merchants {
+    pub(super) merchants: Vec<Merchant>,
+    #[serde(default)]
+    pub(super) next: Option<String>,
+}

@@ -14,6 +14,7 @@ mod entry;
 mod figures;
 mod form;
 mod health;
+mod keys;
 mod lists;
 mod login;
 mod look;
@@ -57,7 +58,10 @@ pub struct Console {
     /// Its listener speaks TLS.
     has_tls: bool,
     looks: Looks,
-    saved: Saved,
+    /// Numbers of revisions that forms stored.
+    saved: Saved<u32>,
+    /// Ids of keys that forms made.
+    made: Saved<String>,
     /// What forms prove themselves with where nobody logs in.
     proof: String,
 }
@@ -71,6 +75,7 @@ impl Console {
             has_tls,
             looks: Looks::default(),
             saved: Saved::default(),
+            made: Saved::default(),
             proof: new_secret(),
         }
     }
@@ -83,6 +88,8 @@ impl Console {
             .route("/console/live", get(sales::live))
             .route("/console/audit", get(audit::list))
             .route("/console/health", get(health::show))
+            .route("/console/keys", get(keys::list).post(keys::change))
+            .route("/console/keys/new", get(keys::ask_for_new).post(keys::make))
             .route("/console/lists", get(lists::list))
             .route(
                 "/console/lists/{id}",
@@ -126,7 +133,7 @@ impl Console {
 /// The query parameters of its pages, besides those that each has; and those of the API.
 fn parameters(method: &Method, path: &str) -> &'static [&'static str] {
     match path {
-        "/console" => &["as", "before", "lang", "theme"],
+        "/console" | "/console/keys" => &["as", "before", "lang", "theme"],
         "/console/sales/{id}/orders" => &[
             "as", "before", "from", "lang", "sku", "state", "theme", "to", "user",
         ],

@@ -4,7 +4,9 @@
 mod texts;
 
 pub(super) use texts::Words;
-use texts::{EN, ZH};
+use texts::{EN, SCOPES_ZH, ZH};
+
+use crate::access::Scope;
 
 impl Words {
     /// The language that a cookie names, or the first of those a browser asks for that there is.
@@ -62,6 +64,15 @@ impl Words {
             "expired" => self.state_expired,
             "refunded" => self.state_refunded,
             _ => "",
+        }
+    }
+
+    /// What a scope lets one do.
+    pub(super) fn scope(&self, scope: Scope) -> &'static str {
+        let named = SCOPES_ZH.iter().find(|(of, _)| *of == scope.as_str());
+        match named {
+            Some((_, text)) if self.lang == "zh" => text,
+            _ => scope.meaning(),
         }
     }
 
@@ -138,6 +149,14 @@ mod tests {
             assert!(!en.is_empty() && !zh.is_empty(), "{name}");
             assert_eq!(holes(en), holes(zh), "{name}");
         }
+    }
+
+    #[test]
+    fn both_languages_say_what_each_scope_is() {
+        let missing = |scope: &Scope| !SCOPES_ZH.iter().any(|(of, _)| *of == scope.as_str());
+        assert_eq!(Scope::ALL.into_iter().filter(missing).count(), 0);
+        assert_eq!(EN.scope(Scope::Audit), Scope::Audit.meaning());
+        assert_ne!(ZH.scope(Scope::Audit), Scope::Audit.meaning());
     }
 
     #[test]

@@ -44,3 +44,18 @@ document.addEventListener("htmx:after:swap", () => {
     place(preview);
   }
 });
+
+// What is shown once is copied by a button; without one, and where the browser forbids it, by hand.
+document.querySelectorAll("[data-copy]").forEach((button) => {
+  const field = document.getElementById(button.dataset.copy);
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value);
+      button.textContent = button.dataset.copied;
+    } catch {
+      field.focus();
+    }
+  });
+});

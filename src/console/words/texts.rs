@@ -16,6 +16,24 @@ macro_rules! words {
     };
 }
 
+/// What scopes let one do; in English each says so itself.
+pub(super) const SCOPES_ZH: &[(&str, &str)] = &[
+    ("campaigns:read", "查看活动、数据、修订与模块"),
+    ("campaigns:write", "创建、修改、暂停和结束活动；创建并模拟修订"),
+    ("rules:activate", "使修订立即或定时生效"),
+    ("orders:read", "查看和下载订单"),
+    ("orders:write", "将订单标记为已支付、取消或退款，单个或批量"),
+    ("payments", "查看单个订单，并标记支付、取消或退款"),
+    ("lists:read", "查看名单及其成员"),
+    ("lists:write", "上传和修改名单"),
+    ("modules:write", "上传和删除模块"),
+    ("webhooks", "管理 Webhook"),
+    ("buyers", "导出和删除买家数据"),
+    ("letters", "处理死信"),
+    ("keys", "创建、查看和吊销密钥，查看商家"),
+    ("audit", "查看审计记录"),
+];
+
 words! {
     sales: "Sales", "促销活动";
     health: "Health", "运行状况";
@@ -310,4 +328,32 @@ words! {
     what_changed: "From what to what", "变更内容";
     said_note: "Note", "备注";
     since: "From (UTC)", "起始时间（UTC）";
+    keys: "Keys", "密钥";
+    make_key: "Make a key", "创建密钥";
+    no_keys: "No key yet.", "还没有密钥。";
+    key_name: "Name", "名称";
+    key_person: "Whose it is", "持有人";
+    merchant: "Merchant", "商家";
+    all_merchants: "all merchants", "所有商家";
+    scopes: "Scopes", "权限";
+    all_scopes: "all", "全部";
+    scopes_hint: "Instead of a role: what the key may do. Only what your own key may do is offered.", "不选角色时：密钥可以做什么。仅列出您自己的密钥拥有的权限。";
+    scopes_below: "(none: the scopes below)", "（无：使用下面的权限）";
+    role: "Role", "角色";
+    key_days: "Good for so many days (until it is revoked where it is empty)", "有效天数（留空表示直到吊销）";
+    last_used: "Last used", "最近使用";
+    expires: "Expires", "到期";
+    never: "never", "从未";
+    key_good: "good", "有效";
+    key_expired: "expired", "已过期";
+    key_revoked: "revoked", "已吊销";
+    revoke: "Revoke", "吊销";
+    revoke_does: "Whoever uses this key is refused at once, at every gateway, for good. Keys that it made stay.", "使用此密钥的请求会立即被所有网关永久拒绝。由它创建的密钥仍然有效。";
+    revoke_now: "Revoke this key", "吊销此密钥";
+    key_was_revoked: "Key {id} is nobody's any more.", "密钥 {id} 已吊销。";
+    key_made: "The key", "密钥";
+    key_once: "Copy it now: it is shown this once, and nobody can show it again. Whoever has it may do all that it may.", "请立即复制：密钥只显示这一次，之后无法再次查看。持有者拥有其全部权限。";
+    key_made_before: "This form made the key {id} before, and a key is shown once. Where nobody has copied it, revoke it and make another.", "此表单已创建过密钥 {id}，密钥只显示一次。如未复制，请吊销后重新创建。";
+    copy: "Copy", "复制";
+    copied: "Copied", "已复制";
 }

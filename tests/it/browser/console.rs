@@ -258,6 +258,8 @@ async fn every_page_can_be_read_on_a_phone_and_in_the_dark() {
         .send(Method::PUT, &list, &text, members)
         .await
         .expect(201);
+    let key = json!({"name": "warehouse", "person": "ada", "role": "viewer", "expires_in_days": 90});
+    gate.control("/keys", &key).await.expect(201);
     let folder = folder("console-pages");
     let browser = Browser::start(&folder).await;
     let orders = gate
@@ -293,6 +295,8 @@ async fn every_page_can_be_read_on_a_phone_and_in_the_dark() {
         ("modules", "/console/modules", "table"),
         ("module", "/console/modules/n-per-user", "pre"),
         ("webhooks", "/console/webhooks", ".heading"),
+        ("keys", "/console/keys", "table"),
+        ("key", "/console/keys/new", "#preview"),
         ("audit", "/console/audit", "table"),
         ("health", "/console/health", "table"),
     ];

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::console::desk::{Desk, check_plain, pair, unescaped};
 
-const PAGES: [(&str, &str); 17] = [
+const PAGES: [(&str, &str); 19] = [
     ("/console", "Demo: one mug each"),
     ("/console/sales/demo", "Units left"),
     ("/console/sales/demo/act/pause", "No gateway takes orders"),
@@ -27,6 +27,8 @@ const PAGES: [(&str, &str); 17] = [
     ("/console/lists", "No list yet"),
     ("/console/modules", "n-per-user"),
     ("/console/webhooks", "No endpoint yet"),
+    ("/console/keys", "No key yet"),
+    ("/console/keys/new", "campaigns:write"),
     ("/console/audit?action=campaign.*", "campaign.create"),
     ("/console/health", "engine"),
 ];
