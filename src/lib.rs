@@ -46,6 +46,7 @@ cfg_if::cfg_if! {
         pub mod clock;
         pub mod engine;
         pub mod needs;
+        pub mod reaching;
         pub mod serving;
         pub mod store;
         pub mod wasm;
@@ -100,6 +101,7 @@ cfg_if::cfg_if! {
         mod clock;
         mod engine;
         mod needs;
+        mod reaching;
         mod serving;
         mod store;
         mod wasm;

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 
 use crate::campaign::{Activation, Origins, Pause, Schedule};
 
-pub use about::{About, Abouts};
+pub use about::{About, Abouts, Seller};
 pub use active::Active;
 pub use compiled::Compiled;
 pub use precheck::{Asked, Folding, Objection, Precheck, Verdict, reads_of};
@@ -31,6 +31,7 @@ pub struct Archived {
     pub skus: Vec<(String, bool)>,
     /// Whose pages may read what is said of it; `None`: those that the configuration names.
     pub origins: Option<Arc<Origins>>,
+    pub seller: Seller,
     /// When this was asked for: it was so then.
     pub asked: Instant,
 }
@@ -125,6 +126,14 @@ impl Ruleset {
         match self.abouts.of(campaign) {
             Some(about) => about.origins.clone(),
             None => self.archived(campaign)?.origins.clone(),
+        }
+    }
+
+    /// Whose a campaign is, as far as it is known.
+    pub fn seller(&self, campaign: &str) -> Option<Seller> {
+        match self.abouts.of(campaign) {
+            Some(about) => Some(about.seller.clone()),
+            None => Some(self.archived(campaign)?.seller.clone()),
         }
     }
 

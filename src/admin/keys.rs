@@ -17,7 +17,7 @@ use super::query::{parameters, query};
 use super::{Admin, Answered};
 use crate::access::Actor;
 use crate::audit::AskedBy;
-use crate::control::{Control, KeyView, MerchantView, NewKey, NewKeyView, NewMerchant};
+use crate::control::{Control, KeyView, MerchantChange, MerchantView, NewKey, NewKeyView, NewMerchant};
 use crate::store::{ApiKeyRow, Owned, Owner};
 use crate::wire::paged;
 
@@ -42,6 +42,12 @@ pub trait Keys: Send + Sync + 'static {
     ) -> Answered<'a, Vec<KeyView>>;
     fn revoke_key<'a>(&'a self, by: AskedBy<'a>, id: &'a str) -> Answered<'a, ()>;
     fn create_merchant<'a>(&'a self, by: AskedBy<'a>, new: NewMerchant) -> Answered<'a, MerchantView>;
+    fn change_merchant<'a>(
+        &'a self,
+        by: AskedBy<'a>,
+        id: &'a str,
+        change: MerchantChange,
+    ) -> Answered<'a, MerchantView>;
     fn merchants<'a>(
         &'a self,
         only: Option<&'a str>,
@@ -86,6 +92,15 @@ impl Keys for Control {
 
     fn create_merchant<'a>(&'a self, by: AskedBy<'a>, new: NewMerchant) -> Answered<'a, MerchantView> {
         self.create_merchant(by, new).boxed()
+    }
+
+    fn change_merchant<'a>(
+        &'a self,
+        by: AskedBy<'a>,
+        id: &'a str,
+        change: MerchantChange,
+    ) -> Answered<'a, MerchantView> {
+        self.change_merchant(by, id, change).boxed()
     }
 
     fn merchants<'a>(
@@ -178,6 +193,19 @@ pub(super) async fn create_merchant(
     let new: NewMerchant = read_json(&headers, body).await?;
     let created = admin.rules.create_merchant(caller.by(), new).await?;
     Ok((StatusCode::CREATED, Json(created)).into_response())
+}
+
+/// Also of a key of that merchant: who its buyers are is its own to say.
+pub(super) async fn change_merchant(
+    State(admin): State<Admin>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let change: MerchantChange = read_json(&headers, body).await?;
+    let changed = admin.rules.change_merchant(caller.by(), &id, change).await?;
+    Ok(Json(changed).into_response())
 }
 
 /// Newest first.

@@ -42,7 +42,7 @@ use axum::extract::{FromRef, Path, Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use percent_encoding::percent_decode_str;
@@ -459,6 +459,7 @@ impl Admin {
             .route("/keys", post(keys::create).get(keys::list))
             .route("/keys/{id}", delete(keys::revoke))
             .route("/merchants", post(keys::create_merchant).get(keys::merchants))
+            .route("/merchants/{id}", patch(keys::change_merchant))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(axum::middleware::from_fn(in_time))
             .layer(axum::middleware::from_fn(readable))

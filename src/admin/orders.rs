@@ -21,7 +21,7 @@ use super::table::{CSV_TYPE, LINES_TYPE, MARK, Table, cut_off, json_lines};
 use super::{Admin, Answered};
 use crate::control::{Control, ControlError, OrderInFull, OrdersStream};
 use crate::order::{BODY, Charge, LandedOrder, OWN_ACTOR, OrderId, OrderState, REPLACES, array};
-use crate::store::{ChangeRow, OrderFilter, OrderRow};
+use crate::store::{ChangeRow, OrderFilter, OrderRow, Owned, Owner};
 use crate::wire::problem::{MALFORMED, UNKNOWN};
 use crate::wire::{Moment, Problem, echo, is_media_type, paged};
 
@@ -29,7 +29,7 @@ use crate::wire::{Moment, Problem, echo, is_media_type, paged};
 const PAGE: u32 = 50;
 /// Bytes of a line of a table, about.
 const LINE_BYTES: usize = 192;
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "order",
     "state",
     "user",
@@ -40,6 +40,7 @@ const COLUMNS: [&str; 10] = [
     "confirmed_at",
     "revoked_reason",
     "pay_by",
+    "merchant",
 ];
 
 /// What the control plane asks of [`Control`] about orders that landed.
@@ -288,8 +289,12 @@ pub(super) async fn list(
         let detail = "limit and before are for pages of JSON; a table and lines hold every order that the filter lets through";
         return Err(Problem::new(&MALFORMED, detail).into());
     }
+    let merchant = match admin.rules.owner(Owned::Campaign, &id).await? {
+        Owner::One(merchant) => merchant,
+        Owner::All | Owner::Missing => String::new(),
+    };
     let orders = admin.rules.all_orders(&id, filter).await?;
-    Ok(download(&id, format, orders))
+    Ok(download((&id, merchant), format, orders))
 }
 
 async fn page(
@@ -400,14 +405,14 @@ fn format(asked: &OrdersQuery, headers: &HeaderMap) -> Result<Format, Refused> {
 }
 
 /// Every order, page by page as the client takes them. It ends where the client goes: nobody asks for the next page then.
-fn download(id: &str, format: Format, orders: OrdersStream) -> Response {
+fn download((id, merchant): (&str, String), format: Format, orders: OrdersStream) -> Response {
     let head = match format {
         Format::Csv => Some(Ok(Bytes::from(format!("{MARK}{}\r\n", COLUMNS.join(","))))),
         _ => None,
     };
     let pages = orders.map(move |page| match format {
-        Format::Csv => page.and_then(as_csv),
-        _ => page.and_then(as_lines),
+        Format::Csv => page.and_then(|page| as_csv(page, &merchant)),
+        _ => page.and_then(|page| as_lines(page, &merchant)),
     });
     let body = Body::from_stream(stream::iter(head).chain(cut_off(pages, "orders")));
     let (media_type, ending) = match format {
@@ -425,7 +430,7 @@ fn download(id: &str, format: Format, orders: OrdersStream) -> Response {
     (headers, body).into_response()
 }
 
-fn as_csv(page: Vec<OrderRow>) -> Result<Bytes, ControlError> {
+fn as_csv(page: Vec<OrderRow>, merchant: &str) -> Result<Bytes, ControlError> {
     let mut table = Table::sized(page.len() * LINE_BYTES);
     for row in page {
         let (quantity, revision) = (row.quantity.to_string(), row.revision.to_string());
@@ -444,12 +449,25 @@ fn as_csv(page: Vec<OrderRow>) -> Result<Bytes, ControlError> {
             &confirmed_at,
             &reason,
             &pay_by,
+            merchant,
         ];
         table.line(cells.map(str::as_bytes))?;
     }
     table.bytes()
 }
 
-fn as_lines(page: Vec<OrderRow>) -> Result<Bytes, ControlError> {
-    json_lines(page.into_iter().map(Line::from), LINE_BYTES)
+/// A line of a download.
+#[derive(Serialize)]
+struct OfMerchant<'a> {
+    #[serde(flatten)]
+    line: Line,
+    merchant: &'a str,
+}
+
+fn as_lines(page: Vec<OrderRow>, merchant: &str) -> Result<Bytes, ControlError> {
+    let line = |row| OfMerchant {
+        line: Line::from(row),
+        merchant,
+    };
+    json_lines(page.into_iter().map(line), LINE_BYTES)
 }

@@ -44,6 +44,8 @@ pub(super) async fn check(rules: &dyn Rules, actor: &Actor, reach: Reach, id: &s
         Reach::Webhook => Owned::Webhook,
         Reach::Module | Reach::OwnModule => Owned::Module,
         Reach::Key => Owned::Key,
+        Reach::Merchant if id == own => return Ok(()),
+        Reach::Merchant => return Err(no_merchant(id).into()),
         Reach::Own | Reach::All => return Ok(()),
     };
     let owner = rules.owner(of, id).await?;
@@ -59,6 +61,10 @@ pub(super) async fn check(rules: &dyn Rules, actor: &Actor, reach: Reach, id: &s
         }
         _ => Err(missing(of, id).into()),
     }
+}
+
+fn no_merchant(id: &str) -> Problem {
+    Problem::new(&UNKNOWN, format!("no merchant {}", echo(id)))
 }
 
 /// The same text whether it is another's or is not there.

@@ -36,6 +36,7 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
             stock::StockQuery::PARAMETERS
         }
         "/audit" => audit::AuditQuery::PARAMETERS,
+        "/buyers/{user}/data" | "/buyers/{user}/erasure" => buyers::BuyerQuery::PARAMETERS,
         "/buyers/{user}/erase" => buyers::EraseQuery::PARAMETERS,
         "/keys" | "/merchants" if is_read => keys::PageQuery::PARAMETERS,
         "/webhooks/{id}/deliveries" => webhooks::DeliveriesQuery::PARAMETERS,

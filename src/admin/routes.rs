@@ -24,6 +24,8 @@ pub enum Reach {
     OwnModule,
     /// A key that the path names.
     Key,
+    /// A merchant that the path names.
+    Merchant,
     /// A list of things, of which one sees one's own; or a new one, which is one's own.
     Own,
     /// What is of no merchant: the root token, or a key of all merchants.
@@ -148,9 +150,9 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/modules", MODULES, Reach::Own),
     route("GET", "/modules/{selector}", SEE, Reach::Module),
     route("DELETE", "/modules/{selector}", MODULES, Reach::OwnModule),
-    route("GET", "/buyers/{user}/data", BUYERS, Reach::All),
-    route("POST", "/buyers/{user}/erase", BUYERS, Reach::All),
-    route("GET", "/buyers/{user}/erasure", BUYERS, Reach::All),
+    route("GET", "/buyers/{user}/data", BUYERS, Reach::Own),
+    route("POST", "/buyers/{user}/erase", BUYERS, Reach::Own),
+    route("GET", "/buyers/{user}/erasure", BUYERS, Reach::Own),
     route("GET", "/webhooks", HOOKS, Reach::Own),
     route("POST", "/webhooks", HOOKS, Reach::Own),
     route("GET", "/webhooks/{id}", HOOKS, Reach::Webhook),
@@ -165,6 +167,7 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/keys/{id}", KEYS, Reach::Key),
     route("GET", "/merchants", KEYS, Reach::Own),
     route("POST", "/merchants", KEYS, Reach::All),
+    route("PATCH", "/merchants/{id}", KEYS, Reach::Merchant),
 ];
 
 /// A route by the pattern that the router matched.
@@ -288,9 +291,9 @@ mod tests {
         };
         assert!(told(pay.admits(&key(&[Scope::OrdersRead], None))).contains("orders:write or payments"));
         assert!(pay.admits(&Actor::payments("payments")).is_ok());
-        let erase = route("POST", "/admin/v1/buyers/{user}/erase");
-        assert!(erase.admits(&key(&[Scope::Buyers], None)).is_ok());
-        assert!(told(erase.admits(&key(&[Scope::Buyers], Some("a")))).contains("of all merchants"));
+        let make = route("POST", "/admin/v1/merchants");
+        assert!(make.admits(&key(&[Scope::Keys], None)).is_ok());
+        assert!(told(make.admits(&key(&[Scope::Keys], Some("a")))).contains("of all merchants"));
         assert!(Role::Merchant.scopes().has(Scope::Keys));
         assert!(matches!(
             find(&Method::TRACE, "/admin/v1/keys"),

@@ -48,7 +48,7 @@ use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
 use crate::plan::decision::Placed;
 use crate::rejection::Own;
-use crate::ruleset::{Active, Archived, Ruleset};
+use crate::ruleset::{Active, Archived, Ruleset, Seller};
 use crate::seal::Keyring;
 use crate::seldom::Seldom;
 use crate::wire::millis;
@@ -553,6 +553,26 @@ impl Admission {
             self.active(campaign).await,
             Err(AdmissionError::UnknownCampaign(_))
         )
+    }
+
+    /// Whose a campaign is; `None`: there is no such campaign.
+    pub async fn seller(&self, campaign: &str) -> Result<Option<Seller>, AdmissionError> {
+        if let Some(seller) = self.seller_now(campaign) {
+            return Ok(Some(seller));
+        }
+        match self.active(campaign).await {
+            Err(AdmissionError::UnknownCampaign(_)) => Ok(None),
+            Ok(_) | Err(AdmissionError::Over { .. }) => {
+                let changing = || AdmissionError::Engine(format!("campaign {campaign} changes just now"));
+                self.seller_now(campaign).map(Some).ok_or_else(changing)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same as this gateway knows it.
+    pub fn seller_now(&self, campaign: &str) -> Option<Seller> {
+        self.shared.ruleset.seller(campaign)
     }
 
     /// The snapshot this gateway decides with, loaded where it is not there yet.

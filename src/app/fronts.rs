@@ -47,6 +47,8 @@ pub(super) async fn run(
     );
     let config = in_force.load_full();
     let gateway = Arc::new(Gateway::new(config.gateway(), auth, stages, &mut registry));
+    gateway.issuers().put_in_force(&config.auth);
+    let _issuers = gateway.issuers().keep(adapters.store.clone());
     let tail = follow(&config, gateway.changes());
     let readiness = Arc::new(readiness(adapters, parts, &in_force, &gateway));
     let Listeners {
@@ -109,6 +111,7 @@ fn put_in_force(config: &Config, gateway: &Gateway<Stages>, parts: &Parts) -> an
     // The files of the keys may have changed under their old names.
     let auth = gateway.auth().renew(&config.auth)?;
     gateway.put_in_force(&config.gateway(), auth);
+    gateway.issuers().put_in_force(&config.auth);
     parts.admission.put_in_force(&config.admission());
     parts
         .flow

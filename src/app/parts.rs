@@ -173,7 +173,11 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         Arc::new(now_ms),
     );
     let control = control.carried_by(producer.clone(), config.kafka.partitions);
-    let control = Arc::new(control.keeping(config.campaigns.retention_days));
+    let control = Arc::new(
+        control
+            .keeping(config.campaigns.retention_days)
+            .reaching(config.auth.private.clone()),
+    );
     let tasks = [
         admission.watch(),
         reconcile.keep_giving_back(),

@@ -37,6 +37,10 @@ pub(super) fn readiness(
             without: "tokens are checked with the keys that were read last",
         },
         Helper {
+            check: issuers_check(gateway),
+            without: "tokens of these merchants' buyers are checked with the keys that were read last",
+        },
+        Helper {
             check: adapters.bus_check(),
             without: "orders are admitted and wait in the outbox",
         },
@@ -70,6 +74,15 @@ fn keys_check(
     Check {
         name,
         ask: Box::new(move || std::future::ready(ask(&gateway.auth())).boxed()),
+    }
+}
+
+/// What a merchant's issuer does is the merchant's: the gateway is ready for all others.
+fn issuers_check(gateway: &Arc<Gateway<Stages>>) -> Check {
+    let gateway = gateway.clone();
+    Check {
+        name: "issuers",
+        ask: Box::new(move || std::future::ready(gateway.issuers().fresh()).boxed()),
     }
 }
 

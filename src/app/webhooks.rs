@@ -8,8 +8,9 @@ use prometheus_client::registry::Registry;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::needs::Hooks;
+use crate::reaching::System;
 use crate::store::Store;
-use crate::webhooks::{self, Desk, Intake, Metrics, Needs, Poster, Sending, System};
+use crate::webhooks::{self, Desk, Intake, Metrics, Needs, Poster, Sending};
 
 /// How long an end waits until the endpoints are left to others.
 const END_LIMIT: Duration = Duration::from_secs(1);

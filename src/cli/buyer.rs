@@ -26,6 +26,9 @@ pub struct Export {
     /// The buyer's id, as tokens have it.
     #[arg(value_name = "USER")]
     user: String,
+    /// The buyer of this merchant alone; without, everybody of this name, or with a key of one merchant, that one's.
+    #[arg(long, value_name = "ID")]
+    merchant: Option<String>,
     /// Into this file, instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -38,6 +41,9 @@ pub struct Erase {
     /// The buyer's id, as tokens have it.
     #[arg(value_name = "USER")]
     user: String,
+    /// The buyer of this merchant alone; without, everybody of this name, or with a key of one merchant, that one's.
+    #[arg(long, value_name = "ID")]
+    merchant: Option<String>,
     /// Why, for the audit trail; without the buyer's name.
     #[arg(long)]
     note: Option<String>,
@@ -62,6 +68,9 @@ pub struct Erasure {
     /// The buyer's id, as tokens have it.
     #[arg(value_name = "USER")]
     user: String,
+    /// The buyer of this merchant alone; without, everybody of this name, or with a key of one merchant, that one's.
+    #[arg(long, value_name = "ID")]
+    merchant: Option<String>,
     /// The control plane's answer.
     #[arg(long)]
     json: bool,
@@ -73,12 +82,12 @@ pub struct Erasure {
 pub async fn run(command: Buyer) -> anyhow::Result<()> {
     match command {
         Buyer::Export(args) => {
-            let path = format!("/buyers/{}/data", segment(&args.user));
+            let path = path(&args.user, "data", (args.merchant.as_deref(), false));
             download(&args.connection.client()?, &path, args.output.as_deref()).await
         }
         Buyer::Erase(args) => erase(&args).await,
         Buyer::Erasure(args) => {
-            let path = format!("/buyers/{}/erasure", segment(&args.user));
+            let path = path(&args.user, "erasure", (args.merchant.as_deref(), false));
             let answer: Value = args.connection.client()?.get(&path).await?;
             say(&answer, args.json)
         }
@@ -90,12 +99,19 @@ async fn erase(args: &Erase) -> anyhow::Result<()> {
     if let Some(note) = &args.note {
         body["note"] = note.as_str().into();
     }
-    let query = if args.dry_run { "?dry_run=true" } else { "" };
-    let path = format!("/buyers/{}/erase{query}", segment(&args.user));
+    let path = path(&args.user, "erase", (args.merchant.as_deref(), args.dry_run));
     let key = key_or_own(args.key.as_deref());
     let client = args.connection.client()?;
     let answer = client.change(Method::POST, &path, &body, Some(&key)).await?;
     say(&answer, args.json)
+}
+
+fn path(user: &str, what: &str, (merchant, dry_run): (Option<&str>, bool)) -> String {
+    let merchant = merchant.map(|merchant| format!("merchant={}", segment(merchant)));
+    let tried = dry_run.then(|| "dry_run=true".to_owned());
+    let query: Vec<String> = merchant.into_iter().chain(tried).collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("/buyers/{}/{what}{mark}{}", segment(user), query.join("&"))
 }
 
 fn say(answer: &Value, json: bool) -> anyhow::Result<()> {

@@ -78,6 +78,7 @@ pub const KEYS: &[Key] = &[
     key("auth.algorithms").reread(),
     key("auth.issuer").reread(),
     key("auth.audience").reread(),
+    key("auth.private"),
     key("auth.insecure_dev_auth").reread(),
     key("gateway.connections").at_least_one(),
     key("gateway.peer_connections"),

@@ -16,7 +16,7 @@ use super::prechecks::Prechecks;
 use crate::campaign::Campaign;
 use crate::needs::{ANSWER_MAX, Rules};
 use crate::revision::Revision;
-use crate::ruleset::{About, Active, Archived, Compiled, Precheck, Ruleset};
+use crate::ruleset::{About, Active, Archived, Compiled, Precheck, Ruleset, Seller};
 use crate::store::{CampaignRow, Store, StoreResult};
 use crate::wasm::Host;
 
@@ -199,6 +199,7 @@ impl Loader {
         }
         let stock = answered(self.store.stock(&row.campaign.id)).await?.into_iter();
         let archived = Archived {
+            seller: seller(&row),
             schedule: row.schedule,
             activation: row.activation,
             skus: stock.map(|row| (row.sku, row.sold >= row.total)).collect(),
@@ -263,6 +264,10 @@ impl Loader {
 
     async fn put(&self, row: CampaignRow) -> Result<(), String> {
         let there = self.ruleset.get(&row.campaign.id);
+        let is_same = |active: &Active| active.campaign.uid == row.campaign.uid;
+        if there.as_deref().is_some_and(is_same) && self.ruleset.abouts.of(&row.campaign.id).is_none() {
+            self.ruleset.abouts.set(&row.campaign.id, about(&row));
+        }
         let current = |active: &Active| {
             active.campaign.uid == row.campaign.uid && active.activation.epoch >= row.activation.epoch
         };
@@ -393,6 +398,14 @@ pub(super) fn about(row: &CampaignRow) -> About {
     About {
         title: row.campaign.title.clone(),
         origins: row.origins.clone(),
+        seller: seller(row),
+    }
+}
+
+pub(super) fn seller(row: &CampaignRow) -> Seller {
+    Seller {
+        merchant: row.merchant.as_str().into(),
+        issuer_changes: row.issuer_changes,
     }
 }
 

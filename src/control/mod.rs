@@ -60,7 +60,9 @@ use crate::needs::Gate;
 use crate::order::OrderState;
 use crate::plan::PlanError;
 use crate::plan::diff::Change;
+use crate::reaching::{Guarded, System};
 use crate::ruleset::Ruleset;
+use crate::serving::Networks;
 use crate::store::{Store, StoreError};
 use crate::wasm::{Host, ModuleError};
 
@@ -77,7 +79,7 @@ pub use job_views::{BULK_STOP, JobView};
 pub use keys::{KeyView, NewKey, NewKeyView};
 pub use life::{OrderAct, OrderActBody, OrderChanged, OrderInFull};
 pub use loader::Loader;
-pub use merchants::{MerchantView, NewMerchant};
+pub use merchants::{MerchantChange, MerchantView, NewMerchant, TokensFrom};
 pub use modules::UploadedModule;
 pub use operations::{ACTIVATE, Answered, CLONE, DELETE, Operation, PAYMENTS};
 pub use order_jobs::{BulkBody, BulkFilter, BulkTried};
@@ -238,6 +240,8 @@ pub struct Control {
     clock: Clock,
     /// Retention of new campaigns that name none, in days.
     retention_days: u32,
+    /// Where merchants may have their keys published.
+    reached: Guarded,
     carrier: Option<Carrier>,
     proofs: proof::Proofs,
     /// Campaigns that were opened again just now, and when all gateways ask the engine about them.
@@ -273,6 +277,7 @@ impl Control {
             gate,
             clock,
             retention_days: RETENTION_DAYS,
+            reached: Guarded::new("auth.private", Networks::default(), Arc::new(System)),
             carrier: None,
             proofs: proof::Proofs::default(),
             reopening: Mutex::default(),
@@ -291,6 +296,12 @@ impl Control {
             retention_days,
             ..self
         }
+    }
+
+    /// The same, where merchants may have their keys published in these private networks.
+    pub fn reaching(self, private: Networks) -> Self {
+        let reached = Guarded::new("auth.private", private, Arc::new(System));
+        Self { reached, ..self }
     }
 
     /// The same, where the orders of new campaigns go over this bus, each lane's into one partition; `otherwise` is how

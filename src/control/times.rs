@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::activate::{Beside, others_activate};
 use super::campaigns::schedule_of;
 use super::considered::Considered;
+use super::loader::seller;
 use super::operations::{Answered, Operation};
 use super::origins;
 use super::problem::Problem;
@@ -216,6 +217,7 @@ impl Control {
             let about = About {
                 title: changed.title.clone(),
                 origins: changed.origins.clone(),
+                seller: seller(&row),
             };
             self.ruleset.abouts.set(operation.campaign, about);
         }

@@ -10,6 +10,7 @@ mod config;
 mod lease;
 mod live;
 mod metrics;
+mod owners;
 mod publish;
 mod spans;
 
@@ -30,6 +31,7 @@ pub use config::Config;
 use lease::Lease;
 use live::{Live, Stretches};
 pub use metrics::{Metrics, register};
+use owners::Owners;
 use publish::Publisher;
 
 /// Between looks at how far telling is.
@@ -72,6 +74,7 @@ impl Events {
             producer,
             topic: topics.order_events.clone(),
             hooks,
+            owners: Owners::new(store.clone()),
             metrics: metrics.clone(),
         };
         let landed = topics.landed().into_iter().map(str::to_owned).collect();

@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::metrics::Metrics;
+use super::owners::Owners;
 use crate::bus::{BusError, Forward, Producer};
 use crate::failpoint::{self, Point};
 use crate::needs::Hooks;
 use crate::order::ToldChange;
+use crate::store::StoreError;
 use crate::wire::Moment;
 
 /// Changes of one part: so many are left to the producer where Kafka takes none, and are sent again.
@@ -23,6 +25,7 @@ pub(super) struct Publisher {
     pub topic: String,
     /// None where there are no webhooks.
     pub hooks: Option<Arc<dyn Hooks>>,
+    pub owners: Owners,
     pub metrics: Metrics,
 }
 
@@ -33,15 +36,19 @@ pub(super) enum TellError {
     Bus(#[from] BusError),
     #[error("not kept for webhooks: {0}")]
     Hooks(String),
+    #[error("whose campaigns they are of is not known: {0}")]
+    Owners(String),
 }
 
 impl Publisher {
     /// Sends them; `Ok` once Kafka has acknowledged each, and each is kept for the webhooks that are to hear of it. After an error
     /// some may have been sent, and all are to be sent again.
-    pub(super) async fn tell(&self, changes: Vec<ToldChange>) -> Result<(), TellError> {
+    pub(super) async fn tell(&self, mut changes: Vec<ToldChange>) -> Result<(), TellError> {
         if changes.is_empty() {
             return Ok(());
         }
+        let unnamed = |error: StoreError| TellError::Owners(error.to_string());
+        self.owners.name(&mut changes).await.map_err(unnamed)?;
         let count = changes.len() as u64;
         let records = changes.iter().map(|change| record(&self.topic, change)).collect();
         failpoint::hit(Point::E1);
@@ -77,20 +84,26 @@ impl Publisher {
 /// The record of a change. What CloudEvents calls the source is the campaign, so that an id is one within it.
 fn record(topic: &str, change: &ToldChange) -> Forward {
     let header = |name: &str, value: String| (name.to_owned(), value.into_bytes());
+    let merchant = change
+        .merchant
+        .clone()
+        .map(|merchant| header("ce_merchant", merchant));
+    let mut headers = vec![
+        header("ce_specversion", "1.0".to_owned()),
+        header("ce_id", change.id()),
+        header("ce_type", change.kind()),
+        header("ce_source", format!("/rushgate/campaigns/{}", change.campaign)),
+        header("ce_subject", change.order.to_string()),
+        header("ce_time", Moment(change.at).to_string()),
+        header("content-type", "application/json".to_owned()),
+    ];
+    headers.extend(merchant);
     Forward {
         topic: topic.to_owned(),
         partition: None,
         key: change.key().into_bytes(),
         payload: change.encode(),
-        headers: vec![
-            header("ce_specversion", "1.0".to_owned()),
-            header("ce_id", change.id()),
-            header("ce_type", change.kind()),
-            header("ce_source", format!("/rushgate/campaigns/{}", change.campaign)),
-            header("ce_subject", change.order.to_string()),
-            header("ce_time", Moment(change.at).to_string()),
-            header("content-type", "application/json".to_owned()),
-        ],
+        headers,
     }
 }
 
@@ -101,7 +114,10 @@ mod tests {
 
     #[test]
     fn a_record_carries_what_cloud_events_asks_for() {
-        let change = ToldChange::confirmed(event(1), 1_795_176_000_123);
+        let change = ToldChange {
+            merchant: Some("shop-a".into()),
+            ..ToldChange::confirmed(event(1), 1_795_176_000_123)
+        };
         let sent = record("shop.order-events", &change);
         assert_eq!(
             (sent.topic.as_str(), sent.partition, sent.key.as_slice()),
@@ -121,6 +137,7 @@ mod tests {
             ("ce_subject", &order),
             ("ce_time", "2026-11-20T12:00:00.123Z"),
             ("content-type", "application/json"),
+            ("ce_merchant", "shop-a"),
         ] {
             assert_eq!(text(name), value);
         }

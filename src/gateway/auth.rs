@@ -12,6 +12,7 @@ mod config;
 mod examine;
 mod fetch;
 mod head;
+mod issuers;
 mod jwks;
 mod keeper;
 mod keys;
@@ -26,8 +27,11 @@ use jsonwebtoken::errors::ErrorKind;
 use percent_encoding::percent_decode_str;
 
 use crate::plan::TOKEN_CLAIMS;
+use crate::reaching::{Guarded, System};
+use crate::store::Issuer;
 use crate::wire::problem::{Kind, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_NOT_YET_VALID, UNAVAILABLE};
 use crate::wire::{Problem, Unfit, check_text, echo};
+use cache::Cache;
 use claims::{Claims, Form};
 use head::{BadHead, Head};
 use keeper::{Keeper, Times, Waited};
@@ -37,6 +41,7 @@ use source::Source;
 
 pub use config::{ALGORITHMS, AuthConfigError, Config};
 pub use examine::{KeySource, Published, PublishedKey};
+pub use issuers::Issuers;
 pub use jsonwebtoken::Algorithm;
 pub(super) use metrics::KeyFigures;
 
@@ -66,6 +71,24 @@ impl Auth {
             None => return Err(AuthConfigError::Nothing),
         };
         Ok(Self::with(keeper, config))
+    }
+
+    /// Keys of a merchant's issuer, to be read from [`Self::start`] on; what they verify is remembered in `cache`.
+    fn of_issuer(issuer: &Issuer, config: &Config, cache: Arc<Cache>) -> Result<Self, String> {
+        let (source, rules) = from_issuer(issuer, config)?;
+        let keeper = Keeper::new(source, rules, times(config), None, Some(cache));
+        Ok(Self {
+            keeper: Some(Arc::new(keeper)),
+            dev: false,
+        })
+    }
+
+    /// Whether it is what [`Self::of_issuer`] would make.
+    fn is_of(&self, issuer: &Issuer, config: &Config) -> bool {
+        let (Some(keeper), Ok((source, rules))) = (&self.keeper, from_issuer(issuer, config)) else {
+            return false;
+        };
+        keeper.is_for(&source, &rules, times(config))
     }
 
     fn with(keeper: Option<Arc<Keeper>>, config: &Config) -> Self {
@@ -212,6 +235,17 @@ fn rules(config: &Config) -> Result<Rules, Unfit> {
     })
 }
 
+/// Of a merchant. It says where its keys are, and must not reach with that what only this machine can.
+fn from_issuer(issuer: &Issuer, config: &Config) -> Result<(Source, Rules), String> {
+    let guarded = Guarded::new("auth.private", config.private.clone(), Arc::new(System));
+    let rules = Rules {
+        issuer: Some(issuer.name.clone()),
+        audience: issuer.audience.clone(),
+        algorithms: config.allowed().map_err(|unfit| unfit.to_string())?,
+    };
+    Ok((Source::named(&issuer.jwks_url, guarded)?, rules))
+}
+
 fn times(config: &Config) -> Times {
     Times {
         every: config.jwks_every,
@@ -225,20 +259,21 @@ fn keeper(source: Source, config: &Config) -> Result<Keeper, AuthConfigError> {
         true => None,
         false => Some(source.read_file(None, &rules)?),
     };
-    Ok(Keeper::new(source, rules, times(config), first))
+    Ok(Keeper::new(source, rules, times(config), first, None))
 }
 
 fn verified(token: &str, keys: &KeySet, rules: &Rules) -> Result<Arc<Identity>, Wrong> {
     let now = jsonwebtoken::get_current_timestamp();
-    if let Some(identity) = keys.cache.as_ref().and_then(|cache| cache.get(token, now)) {
+    if let Some(identity) = keys.remembered(token, now) {
         return Ok(identity);
     }
     let head = Head::read(token).map_err(|wrong| Wrong::Final(bad_head(&wrong)))?;
     let (candidates, named) = match keys.find(&head, rules) {
         Found::Named(keys) => (keys, true),
         Found::Fitting(keys) => (keys, false),
-        Found::OtherAlgorithm => return Err(Wrong::Final(problem(&ErrorKind::InvalidAlgorithm))),
-        Found::Unknown => return Err(Wrong::Unknown),
+        Found::OtherAlgorithm => return Err(strange(token, rules, problem(&ErrorKind::InvalidAlgorithm))),
+        // Nobody else's token has the keys read early.
+        Found::Unknown => return Err(other_issuer(token, rules).map_or(Wrong::Unknown, Wrong::Final)),
     };
     for key in candidates {
         let (identity, expires) = match decode(token, key) {
@@ -247,16 +282,29 @@ fn verified(token: &str, keys: &KeySet, rules: &Rules) -> Result<Arc<Identity>, 
             Err(Some(problem)) => return Err(Wrong::Final(problem)),
         };
         let identity = Arc::new(identity);
-        if let Some(cache) = &keys.cache {
-            cache.put(token, identity.clone(), expires);
-        }
+        keys.remember(token, &identity, expires);
         return Ok(identity);
     }
     let unsigned = problem(&ErrorKind::InvalidSignature);
+    if let Some(problem) = other_issuer(token, rules) {
+        return Err(Wrong::Final(problem));
+    }
     Err(match keys.changing && !named {
         true => Wrong::Key(unsigned),
         false => Wrong::Final(unsigned),
     })
+}
+
+/// What is wrong with a token that is to be refused anyhow: that it says itself whose it is comes first.
+fn strange(token: &str, rules: &Rules, otherwise: Problem) -> Wrong {
+    Wrong::Final(other_issuer(token, rules).unwrap_or(otherwise))
+}
+
+/// That a token says itself that it is another issuer's. Nobody has verified that, which is enough to refuse it.
+fn other_issuer(token: &str, rules: &Rules) -> Option<Problem> {
+    let issuer = rules.issuer.as_deref()?;
+    let said = odd::unverified_issuer(token)?;
+    (said != issuer).then(|| problem(&ErrorKind::InvalidIssuer))
 }
 
 /// The identity and its `exp`, seconds since 1970-01-01 UTC. An error without a problem: another key may have signed it.
@@ -330,7 +378,10 @@ fn problem(error: &ErrorKind) -> Problem {
             &TOKEN_INVALID,
             "the token is signed with another algorithm".into(),
         ),
-        ErrorKind::InvalidIssuer => (&TOKEN_INVALID, "the token has another issuer (iss)".into()),
+        ErrorKind::InvalidIssuer => (
+            &TOKEN_INVALID,
+            "the token has another issuer (iss) than the one whose tokens are taken here".into(),
+        ),
         ErrorKind::InvalidAudience => (&TOKEN_INVALID, "the token is for another audience (aud)".into()),
         ErrorKind::MissingRequiredClaim(claim) => {
             (&TOKEN_INVALID, format!("the token lacks the claim {claim}"))

@@ -57,7 +57,7 @@ impl<O: Orders> Gateway<O> {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Display,
     {
-        let identity = self.authenticate(headers).await?;
+        let buyer = self.buyer(campaign, headers).await?;
         let keys = headers.get_all("idempotency-key").iter();
         idempotency_key(keys.map(HeaderValue::as_bytes))?;
         check_uncompressed(headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes))?;
@@ -66,11 +66,11 @@ impl<O: Orders> Gateway<O> {
             json::parse::<Nothing>(&bytes)?;
         }
         let order: OrderId = order.parse().map_err(|_| unknown())?;
-        let cancelling = self.orders.cancel(campaign, &identity.user, order);
+        let cancelling = self.orders.cancel(campaign, &buyer.user, order);
         match tokio::time::timeout(CANCEL_TURN_LIMIT + WITHIN, cancelling).await {
             Ok(Ok(Cancelled::Order(row))) => {
                 self.told.note(order, row.state);
-                self.changes().changed(campaign, &identity.user, order, row.state);
+                self.changes().changed(campaign, &buyer.user, order, row.state);
                 Ok(show_row(campaign, &row))
             }
             Ok(Ok(Cancelled::Forbidden(row))) => {
@@ -83,7 +83,7 @@ impl<O: Orders> Gateway<O> {
                 &CANCEL_NOT_ALLOWED,
                 "orders of this sale are not cancelled by their buyers: ask whoever runs it",
             )),
-            Ok(Ok(Cancelled::NotThere)) => Err(self.not_there(campaign, &identity.user, order).await),
+            Ok(Ok(Cancelled::NotThere)) => Err(self.not_there(campaign, &buyer.user, order).await),
             Ok(Ok(Cancelled::NotTried)) => Err(not_tried()),
             Ok(Err(error)) => Err(not_cancelled(&error)),
             Err(_) => Err(not_cancelled(&StoreError::Transient(format!(

@@ -166,7 +166,7 @@ impl<O: Orders> Gateway<O> {
 }
 
 /// The campaign that a path is of.
-fn campaign_of(path: &str) -> Option<Cow<'_, str>> {
+pub(super) fn campaign_of(path: &str) -> Option<Cow<'_, str>> {
     let rest = path.strip_prefix("/v1/campaigns/")?;
     routes::campaign_id(rest.split('/').next()?).ok()
 }

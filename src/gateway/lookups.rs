@@ -136,14 +136,14 @@ impl Lookups {
         let _turn = turn(&self.lists).await?;
         let place = match page.before {
             None => None,
-            Some((campaign, order)) => match self.store.buyer_place(page.user, campaign, order).await? {
+            Some(order) => match self.store.buyer_place(page.user, page.of, order).await? {
                 None => return Ok(BuyerOrders::NoPlace),
                 place => place,
             },
         };
         let rows = self
             .store
-            .buyer_orders(page.user, page.campaign, place.as_ref(), page.limit);
+            .buyer_orders(page.user, page.of, place.as_ref(), page.limit);
         Ok(BuyerOrders::Page(rows.await?))
     }
 }

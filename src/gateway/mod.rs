@@ -7,6 +7,7 @@
 mod answer;
 pub mod auth;
 mod body;
+mod buyer;
 mod cancel;
 mod client_ip;
 mod content;
@@ -52,12 +53,13 @@ use crate::clock::now_ms;
 use crate::needs::Gate;
 use crate::order::{Attempt, LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
+use crate::ruleset::Seller;
 use crate::serving::{Networks, tls};
-use crate::store::{Store, StoreError, StoreResult};
+use crate::store::{OrdersOf, Store, StoreError, StoreResult};
 use crate::wire;
 use crate::wire::{Problem, Unfit, mib, millis, problem};
 
-use auth::{Auth, KeyFigures};
+use auth::{Auth, Issuers, KeyFigures};
 use client_ip::Doubts;
 use live::Live;
 use lookups::Lookups;
@@ -287,6 +289,16 @@ pub trait Orders: Landed {
         None
     }
 
+    /// Whose a campaign is; `None` where there is no such campaign. Who knows of no merchants has one seller.
+    fn seller(&self, _campaign: &str) -> impl Future<Output = Result<Option<Seller>, AdmissionError>> + Send {
+        std::future::ready(Ok(Some(Seller::default())))
+    }
+
+    /// The same as far as it is known now.
+    fn seller_now(&self, _campaign: &str) -> Option<Seller> {
+        Some(Seller::default())
+    }
+
     /// Sees to it that a campaign is known, where there is one of this id.
     fn meet(&self, _campaign: &str) -> impl Future<Output = ()> + Send {
         std::future::ready(())
@@ -417,7 +429,7 @@ impl Orders for Stages {
     }
 
     async fn buyer_orders(&self, page: &BuyerPage<'_>) -> StoreResult<BuyerOrders> {
-        if let Some(campaign) = page.campaign
+        if let OrdersOf::Campaign(campaign) = page.of
             && !self.admission.knows(campaign).await
         {
             return Ok(BuyerOrders::NoCampaign);
@@ -427,6 +439,14 @@ impl Orders for Stages {
 
     fn origins(&self, campaign: &str) -> Option<Arc<Origins>> {
         self.admission.origins(campaign)
+    }
+
+    async fn seller(&self, campaign: &str) -> Result<Option<Seller>, AdmissionError> {
+        self.admission.seller(campaign).await
+    }
+
+    fn seller_now(&self, campaign: &str) -> Option<Seller> {
+        self.admission.seller_now(campaign)
     }
 
     async fn meet(&self, campaign: &str) {
@@ -459,6 +479,7 @@ impl Landed for Stages {
 pub struct Gateway<O> {
     config: ArcSwap<Config>,
     auth: Arc<ArcSwap<Auth>>,
+    issuers: Arc<Issuers>,
     orders: Arc<O>,
     metrics: Metrics,
     told: Arc<Told>,
@@ -473,10 +494,12 @@ pub struct Gateway<O> {
 impl<O: Orders> Gateway<O> {
     pub fn new(config: Config, auth: impl Into<Arc<Auth>>, orders: O, registry: &mut Registry) -> Self {
         let auth = Arc::new(ArcSwap::new(auth.into()));
-        registry.register_collector(Box::new(KeyFigures(auth.clone())));
+        let issuers = Arc::new(Issuers::new(&auth::Config::default()));
+        registry.register_collector(Box::new(KeyFigures(auth.clone(), issuers.clone())));
         Self {
             config: ArcSwap::from_pointee(config),
             auth,
+            issuers,
             orders: Arc::new(orders),
             metrics: Metrics::new(registry),
             told: Arc::default(),
@@ -510,6 +533,11 @@ impl<O: Orders> Gateway<O> {
     /// What checks tokens now.
     pub fn auth(&self) -> Arc<Auth> {
         self.auth.load_full()
+    }
+
+    /// Issuers of merchants, known as long as somebody keeps them.
+    pub fn issuers(&self) -> &Arc<Issuers> {
+        &self.issuers
     }
 
     /// Where whoever learns of a change of an order tells it, so that streams need not find out.

@@ -10,7 +10,7 @@ use super::query::{self, Page};
 use super::{Gateway, Orders};
 use crate::campaign::check_id;
 use crate::order::OrderId;
-use crate::store::BuyerOrder;
+use crate::store::{BuyerOrder, OrdersOf};
 use crate::wire::problem::{UNAVAILABLE, UNKNOWN};
 use crate::wire::{Moment, Problem, echo, paged};
 
@@ -18,8 +18,7 @@ use crate::wire::{Moment, Problem, echo, paged};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuyerPage<'a> {
     pub user: &'a str,
-    /// Of this campaign alone.
-    pub campaign: Option<&'a str>,
+    pub of: OrdersOf<'a>,
     /// Those behind this order, which is one of theirs, and its campaign.
     pub before: Option<(&'a str, OrderId)>,
     pub limit: u32,
@@ -44,22 +43,43 @@ pub(super) struct ListAnswer<'a> {
 }
 
 impl<O: Orders> Gateway<O> {
-    /// Of one campaign where that is named.
+    /// Of one campaign where that is named; otherwise of those of the merchant that the query names, or of all merchants that have no
+    /// issuer of their own.
     pub(super) async fn list_orders(
         &self,
         campaign: Option<&str>,
         query: Option<&str>,
         headers: &HeaderMap,
     ) -> Result<Answer, Problem> {
-        let identity = self.authenticate(headers).await?;
-        let Page { limit, place } = query::page(query, "before")?;
+        let (identity, page) = match campaign {
+            Some(campaign) => {
+                let buyer = self.buyer(campaign, headers).await?;
+                (buyer.into_identity(), query::page(query, "before")?)
+            }
+            None => {
+                // Read once: whose token is asked for is whose orders are shown.
+                let page = query::page_of_merchant(query, "before");
+                let merchant = page.as_ref().ok().and_then(|page| page.merchant.as_deref());
+                (self.buyer_of(merchant, headers).await?, page?)
+            }
+        };
+        let Page {
+            limit,
+            place,
+            merchant,
+        } = page;
+        let of = match (campaign, merchant.as_deref()) {
+            (Some(campaign), _) => OrdersOf::Campaign(campaign),
+            (None, Some(merchant)) => OrdersOf::Merchant(merchant),
+            (None, None) => OrdersOf::Shared,
+        };
         let before = match place.as_deref() {
             None => None,
             Some(text) => Some(parsed(campaign, text).ok_or_else(|| no_place(text))?),
         };
         let asked = BuyerPage {
             user: &identity.user,
-            campaign,
+            of,
             before,
             limit: limit + 1,
         };

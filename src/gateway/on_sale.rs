@@ -116,7 +116,7 @@ impl Made {
         }
     }
 
-    fn page(&self, Page { limit, place }: &Page) -> Option<PageAnswer<'_>> {
+    fn page(&self, Page { limit, place, .. }: &Page) -> Option<PageAnswer<'_>> {
         let from = match place {
             None => 0,
             Some(after) => self.index.get(after)? + 1,
@@ -225,6 +225,7 @@ mod tests {
         let asked = Page {
             limit,
             place: after.map(str::to_owned),
+            merchant: None,
         };
         let json = serde_json::to_value(made.page(&asked)?).expect("JSON");
         let id = |row: &Value| row["campaign"].as_str().expect("an id").to_owned();

@@ -164,7 +164,9 @@ fn lookups() -> Vec<Operation> {
                 "listMyOrders",
                 "Orders of whoever asks, of all campaigns",
             )
-            .says("Those that have landed, the one placed last first."),
+            .says("Those that have landed, the one placed last first. Without `merchant`, those of all merchants that have no issuer of \
+                their own.")
+            .parameter("merchant", "Those of this merchant, with a token of its issuer.", &json!({"type": "string", "minLength": 1, "maxLength": 64})),
             "`next` of the page before: `<campaign>/<order>`.",
         ),
         page(

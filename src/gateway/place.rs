@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Body;
-use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::answer::{self, Answer, OrderAnswer};
 use super::auth::Identity;
@@ -21,8 +20,8 @@ use super::{Gateway, Orders, body, now_ms};
 use crate::admission::{AdmissionError, Placement, Refusal};
 use crate::order::{Attempt, BODY, LandedOrder, OrderId, REPLACES};
 use crate::store::StoreError;
-use crate::wire::problem::{MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
-use crate::wire::{Problem, bearer, check_uncompressed, idempotency_key, is_media_type};
+use crate::wire::problem::MEDIA_TYPE;
+use crate::wire::{Problem, check_uncompressed, idempotency_key, is_media_type};
 
 /// Of the text of an address of version 6, about.
 const ADDRESS_BYTES_MAX: usize = 40;
@@ -41,28 +40,29 @@ impl<O: Orders> Gateway<O> {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Display,
     {
-        let identity = self.authenticate(headers).await?;
+        let buyer = self.buyer(campaign, headers).await?;
         let keys = headers.get_all("idempotency-key").iter();
         let key = idempotency_key(keys.map(HeaderValue::as_bytes))?;
         check_content_type(headers)?;
         check_uncompressed(headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes))?;
         let bytes = body::read(body, self.config.load().body_timeout).await?;
         let asked = body::parse(&bytes)?;
+        self.check_seller(campaign, &buyer)?;
 
         if key.is_none()
             && let Some(refusal) = self
                 .orders
-                .refused(campaign, &identity.user, (&asked.sku, asked.quantity))
+                .refused(campaign, &buyer.user, (&asked.sku, asked.quantity))
         {
             return Err(self.rejected(&refusal));
         }
         let order = match &key {
-            Some(key) => OrderId::keyed(campaign, &identity.user, key),
+            Some(key) => OrderId::keyed(campaign, &buyer.user, key),
             None => OrderId::fresh(now_ms(), random()),
         };
         let claim = match asked.replaces {
             Some(replaced) => {
-                self.claim_replaced(campaign, &identity.user, (replaced, order))
+                self.claim_replaced(campaign, &buyer.user, (replaced, order))
                     .await?
             }
             None => None,
@@ -72,11 +72,11 @@ impl<O: Orders> Gateway<O> {
         let replaces = asked
             .replaces
             .map(|order| (REPLACES.to_owned(), order.to_string()));
-        let mut attributes = self.attributes(&identity, peer, headers, asked.attributes);
+        let mut attributes = self.attributes(&buyer, peer, headers, asked.attributes);
         attributes.extend(body.into_iter().chain(replaces));
         let attempt = Attempt {
             order,
-            user: identity.user.clone(),
+            user: buyer.user.clone(),
             sku: asked.sku.into_owned(),
             quantity: asked.quantity,
             attributes,
@@ -90,7 +90,7 @@ impl<O: Orders> Gateway<O> {
                 let asked = body::parse(&bytes)?;
                 let again = Attempt {
                     order,
-                    user: identity.user.clone(),
+                    user: buyer.user.clone(),
                     attributes: [(BODY.to_owned(), asked.fingerprint())].into(),
                     sku: asked.sku.into_owned(),
                     quantity: asked.quantity,
@@ -203,40 +203,11 @@ impl<O: Orders> Gateway<O> {
             Err(_) => None,
         }
     }
-
-    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Problem> {
-        self.auth.load_full().identify(token(headers)?).await
-    }
-
-    /// Whether a request shows a token that the keys which are here verify.
-    pub(super) fn is_authentic(&self, headers: &HeaderMap) -> bool {
-        token(headers).is_ok_and(|token| self.auth.load().verify(token).is_ok())
-    }
 }
 
 pub(super) fn no_lookup_of(error: &StoreError) -> Problem {
     tracing::warn!(%error, "a landed order could not be looked up");
     no_lookup()
-}
-
-fn token(headers: &HeaderMap) -> Result<&str, Problem> {
-    let token = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(bearer)
-        .ok_or_else(|| {
-            Problem::new(
-                &TOKEN_MISSING,
-                "this path needs the header Authorization: Bearer <token>",
-            )
-        })?;
-    // A proxy may have put two headers together. No token has such a character; names in one are percent-encoded.
-    if token.contains([' ', '\t', ',']) {
-        let detail = "the header Authorization holds more than one value; send one token, percent-encoded where \
-                      it has spaces or commas";
-        return Err(Problem::new(&MALFORMED, detail));
-    }
-    Ok(token)
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {

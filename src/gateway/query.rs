@@ -9,6 +9,7 @@ use crate::wire::{Problem, check_query, echo};
 const PAGE: u32 = 50;
 const PAGE_MAX: u32 = 100;
 const LIMIT: &str = "limit";
+const MERCHANT: &str = "merchant";
 
 /// Which page of a list is wanted.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,16 +18,37 @@ pub(super) struct Page {
     pub(super) limit: u32,
     /// What the page before named as `next`; `None`: the first page.
     pub(super) place: Option<String>,
+    /// Of this merchant alone.
+    pub(super) merchant: Option<String>,
 }
 
 /// Reads a query that takes `limit`, and a place by the name of `place`.
 pub(super) fn page(query: Option<&str>, place: &str) -> Result<Page, Problem> {
     check_query(query, &[LIMIT, place])?;
+    read(query)
+}
+
+/// The same, which also takes a `merchant`.
+pub(super) fn page_of_merchant(query: Option<&str>, place: &str) -> Result<Page, Problem> {
+    check_query(query, &[LIMIT, place, MERCHANT])?;
+    read(query)
+}
+
+/// The merchant that a query names, whatever else it says.
+pub(super) fn merchant(query: Option<&str>) -> Option<String> {
+    let pairs = query.unwrap_or_default().split('&');
+    let mut named = pairs.filter_map(|pair| pair.strip_prefix("merchant="));
+    decoded(named.next()?).ok()
+}
+
+/// Whose names are known.
+fn read(query: Option<&str>) -> Result<Page, Problem> {
     let mut page = Page {
         limit: PAGE,
         place: None,
+        merchant: None,
     };
-    let mut seen = Vec::with_capacity(2);
+    let mut seen = Vec::with_capacity(3);
     for pair in query
         .unwrap_or_default()
         .split('&')
@@ -39,9 +61,10 @@ pub(super) fn page(query: Option<&str>, place: &str) -> Result<Page, Problem> {
             return Err(Problem::new(&MALFORMED, detail));
         }
         seen.push(name);
-        match name == LIMIT {
-            true => page.limit = limit(&value)?,
-            false => page.place = Some(value),
+        match name {
+            LIMIT => page.limit = limit(&value)?,
+            MERCHANT => page.merchant = Some(value),
+            _ => page.place = Some(value),
         }
     }
     Ok(page)
@@ -81,6 +104,7 @@ mod tests {
         let first = Page {
             limit: 50,
             place: None,
+            merchant: None,
         };
         assert_eq!((read(None), read(Some("&"))), (read(Some("")), first));
         assert_eq!(
@@ -88,6 +112,7 @@ mod tests {
             Page {
                 limit: 100,
                 place: Some("spring/01ab".into()),
+                merchant: None,
             }
         );
         assert_eq!(

@@ -77,16 +77,16 @@ impl<O: Orders> Gateway<O> {
         peer: IpAddr,
         headers: &HeaderMap,
     ) -> Result<Answer, Problem> {
-        let identity = self.authenticate(headers).await?;
+        let buyer = self.buyer(campaign, headers).await?;
         let asked = parse(query)?;
         let sku = asked.sku;
         let attempt = Attempt {
             // Nothing is looked up or stored under it.
             order: OrderId::fresh(now_ms(), random()),
-            user: identity.user.clone(),
+            user: buyer.user.clone(),
             sku: sku.clone().unwrap_or_default(),
             quantity: asked.quantity,
-            attributes: self.attributes(&identity, peer, headers, asked.attributes),
+            attributes: self.attributes(&buyer, peer, headers, asked.attributes),
         };
         let found = self.orders.quota(campaign, &attempt).await;
         let quota = found

@@ -55,7 +55,7 @@ impl<O: Orders> Plane for Gateway<O> {
     }
 
     fn vouches(&self, request: &Parts) -> bool {
-        self.is_authentic(&request.headers)
+        self.is_authentic(request)
     }
 
     fn overloaded(&self) -> Answer {

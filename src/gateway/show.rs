@@ -5,7 +5,7 @@ use hyper::header::HeaderMap;
 use serde::Serialize;
 
 use super::answer::{self, Answer, OrderAnswer};
-use super::auth::Identity;
+use super::buyer::Buyer;
 use super::told::LastTold;
 use super::{Gateway, Orders};
 use crate::admission::AdmissionError;
@@ -51,9 +51,9 @@ impl<O: Orders> Gateway<O> {
         order: &str,
         headers: &HeaderMap,
     ) -> Result<Answer, Problem> {
-        let identity = self.authenticate(headers).await?;
+        let buyer = self.buyer(campaign, headers).await?;
         let order: OrderId = order.parse().map_err(|_| unknown())?;
-        match self.looked_up(campaign, order, &identity).await? {
+        match self.looked_up(campaign, order, &buyer).await? {
             Shown::Landed(row) => Ok(show_row(campaign, &row)),
             Shown::Placed(placed, state) => Ok(show_placed(campaign, order, &placed, state)),
         }
@@ -64,11 +64,11 @@ impl<O: Orders> Gateway<O> {
         &self,
         campaign: &str,
         order: OrderId,
-        identity: &Identity,
+        buyer: &Buyer,
     ) -> Result<Shown, Problem> {
         let landed = self.landed_in_time(campaign, order).await;
         let landed = match landed {
-            Ok(Some(row)) if row.attempt.user != identity.user => return Err(unknown()),
+            Ok(Some(row)) if row.attempt.user != buyer.user => return Err(unknown()),
             Ok(Some(row)) => {
                 self.told.note(order, row.state);
                 return Ok(Shown::Landed(row));
@@ -76,10 +76,10 @@ impl<O: Orders> Gateway<O> {
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
-        let found = self.orders.find(campaign, &identity.user, order).await;
+        let found = self.orders.find(campaign, &buyer.user, order).await;
         let told = self.told.of(order);
         match (found, landed) {
-            (Ok(Some((placed, _))), _) if placed.user != identity.user => Err(unknown()),
+            (Ok(Some((placed, _))), _) if placed.user != buyer.user => Err(unknown()),
             (Ok(Some((placed, state))), Ok(_)) => {
                 let state = not_before(state, told)?;
                 self.told.note(order, state);
@@ -93,7 +93,7 @@ impl<O: Orders> Gateway<O> {
             }
             (Ok(None), Ok(_)) => Err(unknown()),
             (Err(AdmissionError::Over { .. }), Ok(_)) => {
-                let row = self.stranded(campaign, order, &identity.user).await?;
+                let row = self.stranded(campaign, order, &buyer.user).await?;
                 Ok(Shown::Landed(row))
             }
             (Err(AdmissionError::UnknownCampaign(id)), Ok(_)) => Err(answer::unknown_campaign(&id)),

@@ -11,6 +11,9 @@ use crate::wire::Moment;
 pub struct ToldChange {
     pub order: OrderId,
     pub campaign: String,
+    /// Whose campaign it is. Missing of changes that releases before merchants told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merchant: Option<String>,
     pub user: String,
     pub sku: String,
     pub quantity: u32,
@@ -45,6 +48,7 @@ impl ToldChange {
         Self {
             order: order.order,
             campaign: order.campaign,
+            merchant: None,
             user: order.user,
             sku: order.sku,
             quantity: order.quantity,
@@ -134,6 +138,7 @@ mod tests {
         change.state = OrderState::Revoked;
         (change.reason, change.actor) = (Some("lost".into()), Some("eve".into()));
         (change.pay_by, change.replaces) = (Some(1), Some(change.order));
+        change.merchant = Some("a".into());
         assert_eq!(ToldChange::decode(&change.encode()).expect("read back"), change);
     }
 

@@ -13,6 +13,15 @@ pub struct About {
     pub title: String,
     /// Whose pages may read what is said of it; `None`: those that the configuration names.
     pub origins: Option<Arc<Origins>>,
+    pub seller: Seller,
+}
+
+/// Whose a campaign is, and with that, who its buyers are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seller {
+    pub merchant: Arc<str>,
+    /// How often the merchant's issuer of tokens was changed; 0: it never had one of its own.
+    pub issuer_changes: u64,
 }
 
 type ById = HashMap<String, Arc<About>>;
@@ -79,7 +88,7 @@ mod tests {
     fn about(title: &str) -> About {
         About {
             title: title.to_owned(),
-            origins: None,
+            ..About::default()
         }
     }
 

@@ -28,18 +28,46 @@ pub struct BuyerOrder {
     pub row: OrderRow,
 }
 
+/// Which of a buyer's orders are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrdersOf<'a> {
+    Campaign(&'a str),
+    /// Of all campaigns of a merchant.
+    Merchant(&'a str),
+    All,
+    /// Of all campaigns of merchants that have no issuer of their own.
+    Shared,
+}
+
+impl OrdersOf<'_> {
+    fn limit(self, found: &mut Where) {
+        match self {
+            Self::All => {}
+            Self::Campaign(campaign) => found.and("campaign_id = ?", [Bound::Text(campaign.to_owned())]),
+            Self::Merchant(merchant) => found.and(
+                "EXISTS (SELECT 1 FROM campaigns c WHERE c.campaign_id = orders.campaign_id AND c.merchant = ?)",
+                [Bound::Text(merchant.to_owned())],
+            ),
+            Self::Shared => found.and(
+                "NOT EXISTS (SELECT 1 FROM campaigns c JOIN merchants m ON m.merchant_id = c.merchant \
+                 WHERE c.campaign_id = orders.campaign_id AND m.issuer IS NOT NULL)",
+                [],
+            ),
+        }
+    }
+}
+
 impl Store {
-    /// Orders of a buyer that landed, the one placed last first, those behind `before`, at most `limit`; where `campaign` is
-    /// given, of that one alone.
+    /// Orders of a buyer that landed, the one placed last first, those behind `before`, at most `limit`.
     pub async fn buyer_orders(
         &self,
         user: &str,
-        campaign: Option<&str>,
+        of: OrdersOf<'_>,
         before: Option<&BuyerPlace>,
         limit: u32,
     ) -> StoreResult<Vec<BuyerOrder>> {
         let index = self.dialect.by_index("orders_buyer");
-        let found = conditions(user, campaign, before)?;
+        let found = conditions(user, of, before)?;
         let sql = format!(
             "SELECT {COLUMNS}, campaign_id FROM orders{index}{} ORDER BY placed_at DESC, campaign_id DESC, order_id DESC LIMIT ?",
             found.sql()
@@ -55,21 +83,23 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Where a landed order of this buyer stands; `None` where none of theirs has this id.
+    /// Where a landed order of this buyer stands; `None` where none of those that are meant has this id.
     pub async fn buyer_place(
         &self,
         user: &str,
-        campaign: &str,
-        order: OrderId,
+        of: OrdersOf<'_>,
+        (campaign, order): (&str, OrderId),
     ) -> StoreResult<Option<BuyerPlace>> {
-        let row = sqlx::query(
-            "SELECT CAST(placed_at AS CHAR) FROM orders WHERE campaign_id = ? AND order_id = ? AND user_id = ?",
-        )
-        .bind(campaign)
-        .bind(order.to_string())
-        .bind(user)
-        .fetch_optional(&self.pool)
-        .await?;
+        let text = |text: &str| Bound::Text(text.to_owned());
+        let mut found = Where::default();
+        found.and(
+            "campaign_id = ? AND order_id = ? AND user_id = ?",
+            [text(campaign), text(&order.to_string()), text(user)],
+        );
+        of.limit(&mut found);
+        let sql = format!("SELECT CAST(placed_at AS CHAR) FROM orders{}", found.sql());
+        let query = bind_all(sqlx::query(AssertSqlSafe(sql)), found.values);
+        let row = query.fetch_optional(&self.pool).await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(BuyerPlace {
             placed_at: moment(&row, 0)?,
@@ -101,13 +131,11 @@ impl Store {
     }
 }
 
-fn conditions(user: &str, campaign: Option<&str>, before: Option<&BuyerPlace>) -> StoreResult<Where> {
+fn conditions(user: &str, of: OrdersOf<'_>, before: Option<&BuyerPlace>) -> StoreResult<Where> {
     let text = |text: &str| Bound::Text(text.to_owned());
     let mut found = Where::default();
     found.and("user_id = ?", [text(user)]);
-    if let Some(campaign) = campaign {
-        found.and("campaign_id = ?", [text(campaign)]);
-    }
+    of.limit(&mut found);
     if let Some(place) = before {
         // The first condition alone is a range of the index.
         let (at, campaign) = (

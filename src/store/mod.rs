@@ -48,7 +48,7 @@ pub use attempts::held::{SampleRow, Spooled};
 pub use attempts::older::AttemptsAt;
 pub use attempts::pieces::PieceAt;
 pub use audit::{AuditFilter, AuditPlace, TrailChecked};
-pub use buyer_orders::{BuyerOrder, BuyerPlace};
+pub use buyer_orders::{BuyerOrder, BuyerPlace, OrdersOf};
 pub use campaigns::CampaignEdit;
 pub use campaigns::pause::PauseRow;
 pub use campaigns::record_version::OlderSender;
@@ -58,7 +58,7 @@ pub use changes::{CHANGES_AT_ONCE, ChangeRow, ChangedOrder, OrderChange, Outcome
 pub use config::Config;
 use dialect::Dialect;
 pub use error::StoreError;
-pub use keys::merchants::MerchantRow;
+pub use keys::merchants::{Issuer, IssuerRow, MerchantEdit, MerchantRow};
 pub use keys::owners::{Owned, Owner};
 pub use keys::{ApiKeyRow, KeyState};
 pub use landing::resolve::Resolved;
@@ -73,6 +73,7 @@ pub use operations::{OperationKey, OperationRow};
 pub use order_jobs::{JobCounts, OrderCount, OrderJob};
 pub use order_list::{OrderFilter, OrderPlace, OrderRow};
 pub use privacy::attempts::AttemptsPlace;
+pub use privacy::buyer::BuyerName;
 pub use privacy::charges::BuyerUsage;
 pub use privacy::deliveries::BuyerDelivery;
 pub use privacy::erasures::{
@@ -219,6 +220,8 @@ pub struct CampaignRow {
     pub origins: Option<Arc<Origins>>,
     /// Whose it is.
     pub merchant: String,
+    /// How often that merchant's issuer of tokens was changed; 0: it never had one of its own.
+    pub issuer_changes: u64,
 }
 
 /// Stock of one SKU as the database has it.

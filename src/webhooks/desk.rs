@@ -8,10 +8,10 @@ use super::error::{WebhookError, fault};
 use super::message::{self, TEST, events};
 use super::post::Poster;
 use super::sign::new_secret;
-use super::target::Target;
 use super::view::{Created, Rotated, Tried, WebhookView};
 use crate::access::DEFAULT_MERCHANT;
 use crate::audit::{AskedBy, AuditLine};
+use crate::reaching::Target;
 use crate::store::{
     DeliveryPlace, DeliveryRow, DeliveryState, Disabled, Owned, Owner, Sending, Store, WebhookRow,
 };

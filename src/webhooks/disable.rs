@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::message::{self, DISABLED};
 use super::metrics::Metrics;
-use super::target::Target;
 use crate::audit::{AuditLine, OWN};
+use crate::reaching::Target;
 use crate::store::{DeliveryOf, Disabled, NewDelivery, Store, StoreResult, WebhookRow};
 
 /// Disables an endpoint; what is due waits.

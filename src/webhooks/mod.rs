@@ -1,10 +1,8 @@
 //! Webhooks: what becomes of orders, sent to endpoints over HTTP, signed, in order, and again until it is taken. README.md says
 //! how; docs/WEBHOOKS.md what those who receive it may rely on.
 
-mod address;
 mod backoff;
 mod config;
-mod connect;
 mod desk;
 mod disable;
 mod error;
@@ -17,12 +15,10 @@ mod post;
 mod replay;
 mod sending;
 mod sign;
-mod target;
 mod view;
 mod worker;
 
 pub use config::Config;
-pub use connect::{Resolve, System};
 pub use desk::{Desk, NewWebhook, Rotation, WebhookChange};
 pub use error::WebhookError;
 pub use intake::Intake;

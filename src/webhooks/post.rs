@@ -1,6 +1,5 @@
 //! One message sent to one endpoint, bounded in time and size: redirects are not followed, and of the answer little is read.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,10 +14,9 @@ use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::OnceCell;
 
-use super::connect::{Guarded, Resolve};
 use super::sign;
-use super::target::{Named, Target};
 use crate::pem;
+use crate::reaching::{Guarded, Named, Resolve, Target};
 use crate::serving::Networks;
 use crate::store::{Attempted, WebhookRow};
 use crate::wire::innermost;
@@ -65,16 +63,9 @@ impl Posted {
 impl Poster {
     /// One that reaches public addresses and these networks.
     pub fn new(private: Networks, resolve: Arc<dyn Resolve>) -> Self {
-        let guarded = Guarded {
-            resolve,
-            private: Arc::new(private),
-            is_plain: false,
-        };
+        let guarded = Guarded::new("webhooks.private", private, resolve);
         Self {
-            plain: client(connector(Guarded {
-                is_plain: true,
-                ..guarded.clone()
-            })),
+            plain: client(connector(guarded.plain(true))),
             guarded,
             secure: Arc::default(),
         }
@@ -83,24 +74,8 @@ impl Poster {
     /// Whether an endpoint may have this URL now; `Err` says what is wrong with it.
     pub(super) async fn check(&self, url: &str) -> Result<Target, String> {
         let target = Target::parse(url)?;
-        let guarded = self.guarded(target.is_plain);
-        match &target.host {
-            Named::Address(address) => guarded.check(*address).map_err(|why| format!("leads to {why}"))?,
-            Named::Name(name) => {
-                let found = tokio::time::timeout(TIME_MAX, guarded.look_up(name.clone())).await;
-                let late = |_| Err(io::Error::other("the name servers do not answer"));
-                let found = found.unwrap_or_else(late);
-                found.map_err(|error| format!("names a host that cannot be reached: {error}"))?;
-            }
-        }
+        self.guarded.check_target(&target).await?;
         Ok(target)
-    }
-
-    fn guarded(&self, is_plain: bool) -> Guarded {
-        Guarded {
-            is_plain,
-            ..self.guarded.clone()
-        }
     }
 
     /// Sends a message, once. Whatever is not 2xx is an error.
@@ -126,7 +101,7 @@ impl Poster {
         let target = Target::parse(&hook.url).map_err(|why| format!("the URL {why}"))?;
         // Addresses are not looked up, so they pass nobody else who would check them.
         if let Named::Address(address) = target.host {
-            let checked = self.guarded(target.is_plain).check(address);
+            let checked = self.guarded.plain(target.is_plain).check(address);
             checked.map_err(|why| format!("the URL leads to {why}"))?;
         }
         let mut request = Request::post(target.uri)
@@ -159,7 +134,7 @@ impl Poster {
             .with_tls_config(tls)
             .https_only()
             .enable_http1()
-            .wrap_connector(connector(self.guarded(false)));
+            .wrap_connector(connector(self.guarded.clone()));
         Ok(client(connector))
     }
 }

@@ -29,7 +29,10 @@ pub const RANKS: &[Rank] = &[
     },
     Rank {
         name: "adapters",
-        steps: &[&["bus", "clock", "engine", "needs", "serving", "store", "wasm"]],
+        steps: &[
+            &["bus", "clock", "engine", "needs", "serving", "store", "wasm"],
+            &["reaching"],
+        ],
     },
     Rank {
         name: "stages",

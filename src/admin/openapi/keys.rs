@@ -1,7 +1,7 @@
 //! Keys and merchants, described.
 
 use super::super::keys::{MerchantPage, Page, PageQuery};
-use crate::control::{MerchantView, NewKey, NewKeyView, NewMerchant};
+use crate::control::{MerchantChange, MerchantView, NewKey, NewKeyView, NewMerchant};
 use crate::wire::openapi::Operation;
 use crate::wire::problem::CONFLICT;
 
@@ -24,6 +24,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .body::<NewMerchant>()
             .answers::<MerchantView>(201, "The merchant.")
             .refuses(&[&CONFLICT]),
+        Operation::patch("/admin/v1/merchants/{id}", "changeMerchant", "Changes a merchant's name, or who says who its buyers are")
+            .says("Gateways go by another issuer within a second or two. Users of one issuer are none of another: orders stand under \
+                the name that their buyer had.")
+            .body::<MerchantChange>()
+            .answers::<MerchantView>(200, "The merchant as it is now.")
+            .of_something(),
         Operation::get("/admin/v1/merchants", "listMerchants", "Merchants, newest first")
             .query::<PageQuery>()
             .answers::<MerchantPage>(200, "A page of merchants; of a key of one merchant, that one.")

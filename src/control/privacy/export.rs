@@ -7,13 +7,14 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use serde_json::{Value, json};
 
-use super::{Control, ControlError, EXPORT, check_user};
+use super::{Control, ControlError, EXPORT};
 use crate::attempts::DecidedAttempt;
 use crate::audit::{AskedBy, AuditLine};
 use crate::order::{LandedOrder, OrderId, array};
 use crate::record::LetterId;
 use crate::store::{
-    AttemptsPlace, AudienceRow, BuyerLetter, BuyerPlace, NamingJob, NamingLine, Stage, Store,
+    AttemptsPlace, AudienceRow, BuyerLetter, BuyerName, BuyerPlace, NamingJob, NamingLine, OrdersOf, Stage,
+    Store,
 };
 use crate::wire::Moment;
 
@@ -41,6 +42,8 @@ enum Next {
 struct Export {
     store: Store,
     user: String,
+    /// `None`: of all merchants.
+    merchant: Option<String>,
     /// Rows of `usage` that were handed out: orders share them.
     seen: HashSet<u64>,
     counts: BTreeMap<String, u64>,
@@ -51,14 +54,19 @@ impl Control {
     pub async fn export_buyer(
         &self,
         by: impl Into<AskedBy<'_>>,
-        user: &str,
+        buyer: BuyerName<'_>,
     ) -> Result<BuyerLines, ControlError> {
-        check_user(user)?;
+        self.check_buyer(buyer).await?;
         let line = AuditLine::new((self.clock)(), by, EXPORT, "buyer", json!({}));
+        let line = match buyer.merchant {
+            Some(merchant) => line.of_merchant(merchant),
+            None => line,
+        };
         self.store.audit(&[line]).await?;
         let export = Export {
             store: self.store.clone(),
-            user: user.to_owned(),
+            user: buyer.user.to_owned(),
+            merchant: buyer.merchant.map(str::to_owned),
             seen: HashSet::new(),
             counts: BTreeMap::new(),
         };
@@ -79,6 +87,13 @@ impl Control {
 }
 
 impl Export {
+    fn buyer(&self) -> BuyerName<'_> {
+        BuyerName {
+            user: &self.user,
+            merchant: self.merchant.as_deref(),
+        }
+    }
+
     async fn read(&mut self, next: Next) -> Result<(Vec<Value>, Option<Next>), ControlError> {
         match next {
             Next::Orders(before) => self.orders(before).await,
@@ -95,9 +110,10 @@ impl Export {
         &mut self,
         before: Option<BuyerPlace>,
     ) -> Result<(Vec<Value>, Option<Next>), ControlError> {
+        let of = self.merchant.as_deref().map_or(OrdersOf::All, OrdersOf::Merchant);
         let rows = self
             .store
-            .buyer_orders(&self.user, None, before.as_ref(), ORDERS_AT_ONCE)
+            .buyer_orders(&self.user, of, before.as_ref(), ORDERS_AT_ONCE)
             .await?;
         let is_full = rows.len() == ORDERS_AT_ONCE as usize;
         let last = rows.last().filter(|_| is_full).map(|last| BuyerPlace {
@@ -169,12 +185,12 @@ impl Export {
     }
 
     async fn letters(&mut self, after: Option<LetterId>) -> Result<(Vec<Value>, Option<Next>), ControlError> {
-        let (found, next) = self.store.buyer_letters(&self.user, after.as_ref()).await?;
+        let (found, next) = self.store.buyer_letters(self.buyer(), after.as_ref()).await?;
         let lines = found.iter().map(letter_line).collect();
         let next = match next {
             Some(next) => Next::Letters(Some(next)),
             None => Next::Attempts(
-                self.store.sampled_campaigns().await?,
+                self.store.sampled_campaigns(self.buyer()).await?,
                 Some(AttemptsPlace::default()),
                 0,
             ),
@@ -210,20 +226,24 @@ impl Export {
     }
 
     async fn jobs(&mut self) -> Result<(Vec<Value>, Option<Next>), ControlError> {
-        let jobs = self.store.jobs_of_buyer(&self.user).await?.into_iter();
+        let jobs = self.store.jobs_of_buyer(self.buyer()).await?.into_iter();
         let line = |job: NamingJob| json!({"kind": "job", "campaign": job.campaign, "job": job.id, "filter": job.filter});
         Ok((jobs.map(line).collect(), Some(Next::Audit(0))))
     }
 
     async fn audit(&mut self, after: i64) -> Result<(Vec<Value>, Option<Next>), ControlError> {
-        let (found, next) = self.store.audit_of_buyer(&self.user, after).await?;
+        let (found, next) = self.store.audit_of_buyer(self.buyer(), after).await?;
         let line = |each: NamingLine| {
             json!({"kind": "audit", "at": Moment(each.line.at), "actor": each.line.actor, "action": each.line.action,
                 "target": each.target, "detail": each.line.detail})
         };
         let next = match next {
             Some(next) => Next::Audit(next),
-            None => Next::Lists(self.store.list_ids().await?.into_iter()),
+            None => {
+                let lists = self.store.list_ids().await?;
+                let lists = self.store.lists_meant(self.buyer(), lists, |id| id).await?;
+                Next::Lists(lists.into_iter())
+            }
         };
         Ok((found.into_iter().map(line).collect(), Some(next)))
     }
@@ -246,7 +266,7 @@ impl Export {
 
     async fn rest(&mut self) -> Result<(Vec<Value>, Option<Next>), ControlError> {
         let mut lines = Vec::new();
-        if let Some(row) = self.store.erasure(&self.user).await? {
+        if let Some(row) = self.store.erasure(self.buyer()).await? {
             lines.push(
                 json!({"kind": "erasure", "erasure": row.id, "asked_at": Moment(row.asked_at),
                 "done_at": row.done_at.map(Moment), "actor": row.actor, "note": row.note}),
@@ -263,7 +283,7 @@ impl Export {
 
     /// The last line: whoever has it has all.
     fn end(&self) -> Value {
-        json!({"kind": "end", "user": self.user, "lines": self.counts,
+        json!({"kind": "end", "user": self.user, "merchant": self.merchant, "lines": self.counts,
             "elsewhere": "records of the last days in Kafka, and what Redis holds until the end of a campaign's retention: \
                           docs/PRIVACY.md"})
     }

@@ -3,17 +3,18 @@
 use super::audiences::MemberChange;
 use super::{Control, ControlError};
 use crate::audience::ListKind;
-use crate::store::{AudienceRow, ErasureRow};
+use crate::store::{AudienceRow, BuyerName, ErasureRow};
 
 impl Control {
-    /// The newest versions of lists of texts that have exactly this id.
-    pub(super) async fn lists_of(&self, user: &str) -> Result<Vec<AudienceRow>, ControlError> {
+    /// The newest versions of lists of texts that have exactly this id, of the merchant that is meant.
+    pub(super) async fn lists_of(&self, buyer: BuyerName<'_>) -> Result<Vec<AudienceRow>, ControlError> {
         let mut found = Vec::new();
-        for row in self.store.audiences().await? {
+        let lists = self.store.audiences().await?;
+        for row in self.store.lists_meant(buyer, lists, |row| &row.id).await? {
             if row.kind != ListKind::Texts {
                 continue;
             }
-            if self.has(&row.id, (row.version, row.buckets), user).await? {
+            if self.has(&row.id, (row.version, row.buckets), buyer.user).await? {
                 found.push(row);
             }
         }
@@ -21,12 +22,16 @@ impl Control {
     }
 
     /// Takes an erased buyer off lists, and writes down that it is done: how many lists.
-    pub(super) async fn take_off_lists(&self, erasure: &ErasureRow, user: &str) -> Result<u64, ControlError> {
+    pub(super) async fn take_off_lists(
+        &self,
+        erasure: &ErasureRow,
+        buyer: BuyerName<'_>,
+    ) -> Result<u64, ControlError> {
         let mut changed = 0;
-        for row in self.lists_of(user).await? {
+        for row in self.lists_of(buyer).await? {
             let change = MemberChange {
                 id: row.id,
-                member: user.to_owned(),
+                member: buyer.user.to_owned(),
                 listed: false,
                 strict: false,
                 activate: Vec::new(),

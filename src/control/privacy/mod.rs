@@ -15,11 +15,25 @@ pub use view::{CampaignErasure, ErasureView, ListedIn};
 
 use super::operations::answered;
 use super::{Control, ControlError, audiences, operations};
-use crate::wire::check_text;
+use crate::store::BuyerName;
+use crate::wire::{check_text, echo};
 
 /// Of the audit trail.
 pub use crate::store::ERASE;
 pub const EXPORT: &str = "buyer.export";
+
+impl Control {
+    /// Whether somebody can be meant: a merchant that is named is there, and its buyer can have this id.
+    async fn check_buyer(&self, buyer: BuyerName<'_>) -> Result<(), ControlError> {
+        check_user(buyer.user)?;
+        match buyer.merchant {
+            Some(merchant) if self.store.merchant(merchant).await?.is_none() => {
+                Err(ControlError::Unknown(format!("no merchant {}", echo(merchant))))
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Whether a text can be a buyer's id.
 fn check_user(user: &str) -> Result<(), ControlError> {

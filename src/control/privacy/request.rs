@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::operations::{Answered, Operation, check_note};
 use super::view::ErasureView;
-use super::{Control, ControlError, answered, check_user};
+use super::{Control, ControlError, answered};
 use crate::failpoint::{self, Point};
-use crate::store::{BegunErasure, NewErasure};
+use crate::store::{BegunErasure, BuyerName, NewErasure};
 use crate::wire::echo;
 
 /// What the answer begins with where an erasure was asked for before and is open.
@@ -30,17 +30,17 @@ impl Control {
     pub async fn erase_buyer(
         &self,
         operation: Operation<'_>,
-        user: &str,
+        buyer: BuyerName<'_>,
         body: &EraseBody,
         dry_run: bool,
     ) -> Result<Answered, ControlError> {
-        check_user(user)?;
+        self.check_buyer(buyer).await?;
         check_note(operation.note)?;
         if dry_run {
-            return answered(&self.erasure_tried(user, body.lists).await?);
+            return answered(&self.erasure_tried(buyer, body.lists).await?);
         }
         let new = NewErasure {
-            user,
+            buyer,
             key: operation.key.ok_or(ControlError::KeyMissing)?,
             lists: body.lists,
             by: operation.by,
@@ -55,7 +55,7 @@ impl Control {
         if !is_replay {
             failpoint::hit(Point::P1);
         }
-        let mut view = self.erasure_view(user, row).await?;
+        let mut view = self.erasure_view(buyer, row).await?;
         if is_open && !is_replay {
             view.did = format!("{MOVED_ON} {}", view.did);
         }
@@ -64,15 +64,15 @@ impl Control {
     }
 
     /// What stands of the newest request to erase a buyer.
-    pub async fn erasure(&self, user: &str) -> Result<ErasureView, ControlError> {
-        check_user(user)?;
+    pub async fn erasure(&self, buyer: BuyerName<'_>) -> Result<ErasureView, ControlError> {
+        self.check_buyer(buyer).await?;
         let unknown = || {
             ControlError::Unknown(format!(
                 "nobody has asked to erase the buyer {}, or it was done more than a year ago",
-                echo(user)
+                echo(buyer.user)
             ))
         };
-        let row = self.store.erasure(user).await?.ok_or_else(unknown)?;
-        self.erasure_view(user, row).await
+        let row = self.store.erasure(buyer).await?.ok_or_else(unknown)?;
+        self.erasure_view(buyer, row).await
     }
 }

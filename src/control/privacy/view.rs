@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Control, ControlError};
 use crate::record::LetterId;
-use crate::store::{BuyerCampaign, BuyerLetter, ErasureRow, Stage, Waits};
+use crate::store::{BuyerCampaign, BuyerLetter, BuyerName, ErasureRow, Stage, Waits};
 use crate::wire::Moment;
 
 /// What an erasure does not touch: docs/PRIVACY.md has how long each is kept.
@@ -46,6 +46,9 @@ pub struct ErasureView {
     pub erasure: Option<String>,
     /// `open`, `done`, or `tried` of a dry run.
     pub state: &'static str,
+    /// The merchant whose buyer it is; missing: of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merchant: Option<String>,
     /// All of it in a sentence.
     pub did: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,13 +72,18 @@ pub struct ErasureView {
 }
 
 impl Control {
-    pub(super) async fn erasure_tried(&self, user: &str, lists: bool) -> Result<ErasureView, ControlError> {
-        let campaigns = self.named_in(user, (self.clock)()).await?;
+    pub(super) async fn erasure_tried(
+        &self,
+        buyer: BuyerName<'_>,
+        lists: bool,
+    ) -> Result<ErasureView, ControlError> {
+        let campaigns = self.named_in(buyer, (self.clock)()).await?;
         let orders: u64 = campaigns.iter().map(|each| each.orders).sum();
-        let lists_of = self.listed_in(user).await?;
+        let lists_of = self.listed_in(buyer).await?;
         Ok(ErasureView {
             erasure: None,
             state: "tried",
+            merchant: buyer.merchant.map(str::to_owned),
             did: format!(
                 "{orders} orders in {} campaigns name the buyer, who is on {} lists. Nothing was changed: this was a dry run.",
                 campaigns.len(),
@@ -95,19 +103,20 @@ impl Control {
 
     pub(super) async fn erasure_view(
         &self,
-        user: &str,
+        buyer: BuyerName<'_>,
         row: ErasureRow,
     ) -> Result<ErasureView, ControlError> {
         let (campaigns, lists) = match row.done_at {
             Some(_) => (Vec::new(), Vec::new()),
             None => (
-                self.named_in(user, row.asked_at).await?,
-                self.listed_in(user).await?,
+                self.named_in(buyer, row.asked_at).await?,
+                self.listed_in(buyer).await?,
             ),
         };
         Ok(ErasureView {
             state: if row.done_at.is_some() { "done" } else { "open" },
             did: did(&row, &campaigns),
+            merchant: row.merchant,
             erasure: Some(row.id),
             asked_at: Some(Moment(row.asked_at)),
             done_at: row.done_at.map(Moment),
@@ -122,11 +131,11 @@ impl Control {
     }
 
     /// Campaigns that name a buyer in orders placed at `until` or before, or in letters of such.
-    async fn named_in(&self, user: &str, until: i64) -> Result<Vec<CampaignErasure>, ControlError> {
+    async fn named_in(&self, buyer: BuyerName<'_>, until: i64) -> Result<Vec<CampaignErasure>, ControlError> {
         let now = (self.clock)();
-        let letters = self.letters_by_campaign(user, until).await?;
+        let letters = self.letters_by_campaign(buyer, until).await?;
         let mut found: BTreeMap<String, BuyerCampaign> = BTreeMap::new();
-        for each in self.store.buyer_campaigns(user, until).await? {
+        for each in self.store.buyer_campaigns(buyer, until).await? {
             found.insert(each.campaign.clone(), each);
         }
         for campaign in letters
@@ -156,13 +165,13 @@ impl Control {
     /// By campaign, a buyer's letters, and those of them that are not worked off.
     async fn letters_by_campaign(
         &self,
-        user: &str,
+        buyer: BuyerName<'_>,
         until: i64,
     ) -> Result<BTreeMap<String, (u64, u64)>, ControlError> {
         let mut found: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         let mut after: Option<LetterId> = None;
         loop {
-            let (letters, next) = self.store.buyer_letters(user, after.as_ref()).await?;
+            let (letters, next) = self.store.buyer_letters(buyer, after.as_ref()).await?;
             for each in letters.iter().filter(|each| each.order.placed_at <= until) {
                 let (all, open) = found.entry(each.order.campaign.clone()).or_default();
                 *all += 1;
@@ -175,8 +184,8 @@ impl Control {
         }
     }
 
-    async fn listed_in(&self, user: &str) -> Result<Vec<ListedIn>, ControlError> {
-        let lists = self.lists_of(user).await?.into_iter();
+    async fn listed_in(&self, buyer: BuyerName<'_>) -> Result<Vec<ListedIn>, ControlError> {
+        let lists = self.lists_of(buyer).await?.into_iter();
         let listed = lists.map(|row| ListedIn {
             list: row.id,
             version: row.version,

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::failpoint::{self, Point};
 use crate::record::LetterId;
 use crate::seldom::Seldom;
-use crate::store::{BuyerLetter, ErasureRow, FORGOTTEN_MS};
+use crate::store::{BuyerLetter, BuyerName, ErasureRow, FORGOTTEN_MS};
 
 /// Between looks for requests.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -121,31 +121,31 @@ impl Control {
     /// left of what was attempted.
     async fn work_erasure(&self, erasure: &ErasureRow, swept: bool) -> Result<i64, ControlError> {
         let now = (self.clock)();
-        let Some(user) = erasure.user.as_deref() else {
+        let Some(buyer) = erasure.buyer() else {
             return Ok(now);
         };
         if erasure.lists && erasure.lists_at.is_none() {
-            let lists = self.take_off_lists(erasure, user).await?;
+            let lists = self.take_off_lists(erasure, buyer).await?;
             self.erased(erasure, "lists", lists).await?;
         }
         if !swept {
-            for campaign in self.store.sampled_campaigns().await? {
+            for campaign in self.store.sampled_campaigns(buyer).await? {
                 let attempts = self
                     .store
-                    .erase_attempts(&campaign, user, erasure.asked_at)
+                    .erase_attempts(&campaign, buyer.user, erasure.asked_at)
                     .await?;
                 self.erased(erasure, "attempts", attempts).await?;
             }
         }
-        let letters = self.work_letters(erasure, user, now).await?;
-        for each in self.store.buyer_campaigns(user, erasure.asked_at).await? {
+        let letters = self.work_letters(erasure, buyer, now).await?;
+        for each in self.store.buyer_campaigns(buyer, erasure.asked_at).await? {
             if each.due_at <= now && each.waits.is_empty() && !letters.contains_key(&each.campaign) {
                 self.work_orders(erasure, &each.campaign, now).await?;
             }
         }
-        let left = self.store.buyer_campaigns(user, erasure.asked_at).await?;
+        let left = self.store.buyer_campaigns(buyer, erasure.asked_at).await?;
         if left.is_empty() && letters.is_empty() && now >= erasure.settled_at {
-            self.end_erasing(erasure, user, now).await?;
+            self.end_erasing(erasure, buyer, now).await?;
         }
         let is_due = left.iter().any(|each| each.due_at <= now) || !letters.is_empty();
         let soonest = left
@@ -182,13 +182,13 @@ impl Control {
     async fn work_letters(
         &self,
         erasure: &ErasureRow,
-        user: &str,
+        buyer: BuyerName<'_>,
         now: i64,
     ) -> Result<BTreeMap<String, u64>, ControlError> {
         let (mut left, mut erased, mut due) = (BTreeMap::new(), 0, HashMap::new());
         let mut after: Option<LetterId> = None;
         loop {
-            let (letters, next) = self.store.buyer_letters(user, after.as_ref()).await?;
+            let (letters, next) = self.store.buyer_letters(buyer, after.as_ref()).await?;
             for each in letters {
                 if each.order.placed_at > erasure.asked_at {
                     continue;
@@ -221,12 +221,17 @@ impl Control {
     }
 
     /// Erases the last traces, and what names the buyer in the request itself.
-    async fn end_erasing(&self, erasure: &ErasureRow, user: &str, now: i64) -> Result<(), ControlError> {
+    async fn end_erasing(
+        &self,
+        erasure: &ErasureRow,
+        buyer: BuyerName<'_>,
+        now: i64,
+    ) -> Result<(), ControlError> {
         let (lines, jobs) = self.store.erase_traces(erasure, now).await?;
         self.erased(erasure, "audit", lines).await?;
         self.erased(erasure, "jobs", jobs).await?;
         // A job that goes on needs its filter.
-        if self.store.jobs_of_buyer(user).await?.is_empty() {
+        if self.store.jobs_of_buyer(buyer).await?.is_empty() {
             failpoint::hit(Point::P4);
             self.store.end_erasure(erasure, now).await?;
             tracing::info!(erasure = erasure.id, "a buyer is erased");

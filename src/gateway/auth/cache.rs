@@ -3,6 +3,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Identity;
@@ -13,8 +14,19 @@ const SHARDS: usize = 16;
 /// Tokens of one generation of one shard: about 16,384 over all, twice that at most.
 const GENERATION: usize = 1024;
 
-/// By token: until when its identity is good, seconds.
-type Shard = Generations<Box<str>, (u64, Arc<Identity>), GENERATION>;
+/// By token: the keys that verified it, and until when its identity is good, seconds.
+type Shard = Generations<Box<str>, (KeysId, u64, Arc<Identity>), GENERATION>;
+
+/// Names keys that were read together. Nobody else's share it: a token that others verified counts as not seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeysId(u64);
+
+impl KeysId {
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 /// Keyed by the token itself, not by a digest of it: two tokens can never share an entry.
 pub(super) struct Cache {
@@ -32,15 +44,15 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// The identity of a token that was verified and has not expired at `now` (seconds).
-    pub(super) fn get(&self, token: &str, now: u64) -> Option<Arc<Identity>> {
+    /// The identity of a token that these keys verified and that has not expired at `now` (seconds).
+    pub(super) fn get(&self, keys: KeysId, token: &str, now: u64) -> Option<Arc<Identity>> {
         let shard = self.shard(token);
-        let (expires, identity) = shard.get(token)?;
-        (*expires > now).then(|| identity.clone())
+        let (by, expires, identity) = shard.get(token)?;
+        (*by == keys && *expires > now).then(|| identity.clone())
     }
 
-    pub(super) fn put(&self, token: &str, identity: Arc<Identity>, expires: u64) {
-        self.shard(token).insert(token.into(), (expires, identity));
+    pub(super) fn put(&self, keys: KeysId, token: &str, identity: Arc<Identity>, expires: u64) {
+        self.shard(token).insert(token.into(), (keys, expires, identity));
     }
 
     /// A shard is whole after every statement on it, so a panic elsewhere leaves it usable.
@@ -64,21 +76,32 @@ mod tests {
 
     #[test]
     fn remembers_until_expiry() {
-        let cache = Cache::default();
-        cache.put("t", identity("ada"), 100);
-        assert_eq!(cache.get("t", 99).map(|i| i.user.clone()).as_deref(), Some("ada"));
-        assert_eq!(cache.get("t", 100), None);
-        assert_eq!(cache.get("u", 0), None);
+        let (cache, keys) = (Cache::default(), KeysId::new());
+        cache.put(keys, "t", identity("ada"), 100);
+        let user = |keys, token, now| cache.get(keys, token, now).map(|identity| identity.user.clone());
+        assert_eq!(user(keys, "t", 99).as_deref(), Some("ada"));
+        assert_eq!(user(keys, "t", 100), None);
+        assert_eq!(user(keys, "u", 0), None);
+    }
+
+    #[test]
+    fn what_others_verified_is_not_remembered() {
+        let (cache, one, other) = (Cache::default(), KeysId::new(), KeysId::new());
+        cache.put(one, "t", identity("ada"), 100);
+        assert_eq!(cache.get(other, "t", 0), None);
+        cache.put(other, "t", identity("eve"), 100);
+        assert_eq!(cache.get(one, "t", 0), None);
+        assert!(cache.get(other, "t", 0).is_some());
     }
 
     #[test]
     fn stays_bounded() {
-        let cache = Cache::default();
+        let (cache, keys) = (Cache::default(), KeysId::new());
         for n in 0..100_000 {
-            cache.put(&n.to_string(), identity("ada"), 100);
+            cache.put(keys, &n.to_string(), identity("ada"), 100);
         }
         let held: usize = cache.shards.iter().map(|s| s.lock().map_or(0, |s| s.len())).sum();
         assert!(held <= 2 * SHARDS * GENERATION, "{held}");
-        assert!(cache.get("99999", 0).is_some());
+        assert!(cache.get(keys, "99999", 0).is_some());
     }
 }

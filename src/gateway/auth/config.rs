@@ -6,6 +6,7 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
 
+use crate::serving::Networks;
 use crate::wire::{Unfit, millis};
 
 /// Every algorithm that keys can be for.
@@ -48,6 +49,8 @@ pub struct Config {
     pub issuer: Option<String>,
     /// Required `aud`.
     pub audience: Option<String>,
+    /// Networks that merchants' key sets may be in although they are private; plain http goes nowhere else.
+    pub private: Networks,
     /// Whether `dev:<user>` is taken for a token. Whoever can connect can then be anybody.
     pub insecure_dev_auth: bool,
 }
@@ -65,6 +68,7 @@ impl Default for Config {
             algorithms: String::new(),
             issuer: None,
             audience: None,
+            private: Networks::default(),
             insecure_dev_auth: false,
         }
     }

@@ -17,6 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::AuthConfigError;
 use crate::pem;
+use crate::reaching::{Guarded, Target};
 use crate::wire::innermost;
 use crate::wire::secret::{shown_path, shown_url};
 
@@ -35,6 +36,8 @@ pub(super) struct Remote {
     url: Uri,
     /// PEM certificates of the only authorities that are believed; without, those of the machine.
     ca_file: Option<PathBuf>,
+    /// Which addresses it may lead to.
+    reached: Guarded,
 }
 
 /// What the server says now.
@@ -76,7 +79,12 @@ impl Remote {
             }
             _ => return wrong("is not https"),
         }
-        let remote = Self { url: parsed, ca_file };
+        // Whoever writes the configuration knows their own network.
+        let remote = Self {
+            url: parsed,
+            ca_file,
+            reached: Guarded::anywhere(),
+        };
         // A wrong file is known at the start.
         if let Some(path) = &remote.ca_file {
             authorities(path).map_err(|why| AuthConfigError::Authorities {
@@ -85,6 +93,16 @@ impl Remote {
             })?;
         }
         Ok(remote)
+    }
+
+    /// One that a merchant named: https, or http in a private network that the configuration allows.
+    pub(super) fn named(url: &str, reached: Guarded) -> Result<Self, String> {
+        let target = Target::parse(url)?;
+        Ok(Self {
+            url: target.uri,
+            ca_file: None,
+            reached: reached.plain(target.is_plain),
+        })
     }
 
     /// For logs.
@@ -109,7 +127,13 @@ impl Remote {
     }
 
     async fn exchange(&self, tag: Option<&HeaderValue>) -> Result<Fetched, String> {
-        let mut connector = HttpConnector::new();
+        // Addresses are not looked up, so they pass nobody else who would check them.
+        if let Some(address) = address(self.url.host().unwrap_or_default()) {
+            self.reached
+                .check(address)
+                .map_err(|why| format!("leads to {why}"))?;
+        }
+        let mut connector = HttpConnector::new_with_resolver(self.reached.clone());
         connector.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(self.tls().await?)
@@ -183,12 +207,13 @@ fn authorities(path: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
+/// The address that a host is, where it is no name.
+fn address(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
 fn is_loopback(host: &str) -> bool {
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<IpAddr>();
-    address.map_or(host.eq_ignore_ascii_case("localhost"), |address| {
+    address(host).map_or(host.eq_ignore_ascii_case("localhost"), |address| {
         address.is_loopback()
     })
 }

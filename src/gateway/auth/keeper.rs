@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::cache::Cache;
 use super::keys::{KeySet, Rules};
 use super::source::{Reading, Source, Tag};
 
@@ -61,6 +62,8 @@ struct Shared {
     source: Source,
     rules: Rules,
     times: Times,
+    /// What verified tokens are remembered in; `None`: one of the keys' own, which goes with them.
+    cache: Option<Arc<Cache>>,
     held: ArcSwapOption<KeySet>,
     born: Instant,
     /// Milliseconds from `born` to the end of the last good reading.
@@ -106,8 +109,14 @@ pub(super) struct KeysStatus {
 }
 
 impl Keeper {
-    /// With what was read already, if anything was.
-    pub(super) fn new(source: Source, rules: Rules, times: Times, first: Option<Reading>) -> Self {
+    /// With what was read already, if anything was. Verified tokens are remembered in `cache`; without one, in one of the keys' own.
+    pub(super) fn new(
+        source: Source,
+        rules: Rules,
+        times: Times,
+        first: Option<Reading>,
+        cache: Option<Arc<Cache>>,
+    ) -> Self {
         let now = Instant::now();
         let (tag, keys) = first.map_or((None, None), |first| (Some(first.tag), first.keys));
         if let Some(keys) = &keys {
@@ -117,6 +126,7 @@ impl Keeper {
             source,
             rules,
             times,
+            cache,
             held: ArcSwapOption::from_pointee(keys),
             born: now,
             good_at: AtomicU64::new(0),
@@ -227,6 +237,10 @@ impl Shared {
         let changed = keys.is_some();
         if let Some(keys) = keys {
             tell(&self.source, &keys);
+            let keys = match &self.cache {
+                Some(cache) => keys.remembering_in(cache),
+                None => keys,
+            };
             self.held.store(Some(Arc::new(keys)));
         }
         *self.tag.lock().unwrap_or_else(PoisonError::into_inner) = Some(tag);

@@ -1,8 +1,11 @@
 //! Keys that verify tokens, and which of them may have signed one.
 
+use std::sync::Arc;
+
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation};
 
-use super::cache::Cache;
+use super::Identity;
+use super::cache::{Cache, KeysId};
 use super::head::Head;
 
 /// Clocks of issuer and gateway may differ by so many seconds.
@@ -96,8 +99,9 @@ pub(super) struct KeySet {
     pub notes: Vec<String>,
     /// Whether the source's next keys may be for other algorithms and have other ids.
     pub changing: bool,
-    /// Of tokens that these keys verified; it goes with them. Only where verifying costs much more than looking up.
-    pub cache: Option<Cache>,
+    /// Of tokens that these keys verified, as far as it says that they did. Only where verifying costs much more than looking up.
+    cache: Option<Arc<Cache>>,
+    id: KeysId,
 }
 
 impl KeySet {
@@ -109,7 +113,25 @@ impl KeySet {
             keys,
             notes: Vec::new(),
             changing,
-            cache: costly.then(Cache::default),
+            cache: costly.then(Arc::default),
+            id: KeysId::new(),
+        }
+    }
+
+    /// The same, which remember in a cache that others use as well.
+    pub(super) fn remembering_in(mut self, cache: &Arc<Cache>) -> Self {
+        self.cache = self.cache.map(|_| cache.clone());
+        self
+    }
+
+    /// The identity of a token that these keys verified.
+    pub(super) fn remembered(&self, token: &str, now: u64) -> Option<Arc<Identity>> {
+        self.cache.as_ref()?.get(self.id, token, now)
+    }
+
+    pub(super) fn remember(&self, token: &str, identity: &Arc<Identity>, expires: u64) {
+        if let Some(cache) = &self.cache {
+            cache.put(self.id, token, identity.clone(), expires);
         }
     }
 

@@ -9,10 +9,13 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::Auth;
+use super::{Auth, Issuers};
 
-/// Of whatever checks tokens now.
-pub(in crate::gateway) struct KeyFigures(pub(in crate::gateway) Arc<ArcSwap<Auth>>);
+/// Of whatever checks tokens now, and of merchants' issuers. No label names a merchant: their number has no bound.
+pub(in crate::gateway) struct KeyFigures(
+    pub(in crate::gateway) Arc<ArcSwap<Auth>>,
+    pub(in crate::gateway) Arc<Issuers>,
+);
 
 impl fmt::Debug for KeyFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,6 +25,27 @@ impl fmt::Debug for KeyFigures {
 
 impl Collector for KeyFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let issuers = self.1.counts();
+        for (name, help, value) in [
+            (
+                "issuers",
+                "Merchants whose buyers have an issuer of their own",
+                issuers.all,
+            ),
+            (
+                "issuers_unread",
+                "Of them, those whose keys cannot be read; those read last are used",
+                issuers.unread,
+            ),
+            (
+                "issuers_without_keys",
+                "Of them, those without any keys: their buyers cannot order",
+                issuers.without,
+            ),
+        ] {
+            let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+        }
         let auth = self.0.load();
         // A gateway for trying out has no keys, and nothing is wrong with that.
         let Some(keeper) = &auth.keeper else {

@@ -37,6 +37,14 @@ pub(super) fn odd_claim(token: &str, error: &ErrorKind) -> Option<Problem> {
     })
 }
 
+/// What a token says that its issuer is, whoever signed it.
+pub(super) fn unverified_issuer(token: &str) -> Option<String> {
+    let payload = BASE64URL_NOPAD.decode(token.split('.').nth(1)?.as_bytes()).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    let form = claims.get("iss").filter(|form| matches!(form, Form::Text(_)))?;
+    form.text()?.ok()
+}
+
 /// Whether each time of a token has the form that RFC 7519 says: a number, with a fraction or without. `null` is none, and
 /// no way to leave the claim out.
 pub(super) fn check_times(claims: &Claims) -> Result<(), Problem> {

@@ -12,6 +12,7 @@ use super::fetch::{BYTES_MAX, Remote};
 use super::keys::{Key, KeySet, Rules, public_key};
 use super::{AuthConfigError, Config, jwks};
 use crate::pem;
+use crate::reaching::Guarded;
 use crate::wire::secret::shown_path;
 
 /// Bytes of a shared secret at least: what HMAC-SHA256 can use.
@@ -83,6 +84,11 @@ impl Source {
             [(one, _), (other, _), ..] => Err(AuthConfigError::Both { one, other }),
             _ => Ok(named.into_iter().find_map(|(_, source)| source)),
         }
+    }
+
+    /// A set that a merchant has published.
+    pub(super) fn named(url: &str, guarded: Guarded) -> Result<Self, String> {
+        Remote::named(url, guarded).map(Self::Url)
     }
 
     /// For logs.

@@ -14,6 +14,7 @@ use super::watch::{Of, Subscription};
 use super::{keep, last_id};
 use crate::gateway::answer::{self, Answer};
 use crate::gateway::auth::Identity;
+use crate::gateway::buyer::Buyer;
 use crate::gateway::client_ip::client_ip;
 use crate::gateway::content::Content;
 use crate::gateway::show::{Shown, no_lookup, unknown};
@@ -41,12 +42,12 @@ impl<O: Orders> Gateway<O> {
         peer: IpAddr,
         headers: &HeaderMap,
     ) -> Result<Answer, Problem> {
-        let identity = self.authenticate(headers).await?;
+        let buyer = self.buyer(campaign, headers).await?;
         let after = last_id::of_order(headers)?;
         let order: OrderId = order.parse().map_err(|_| unknown())?;
-        let place = self.take_place(&identity, peer, headers)?;
+        let place = self.take_place(&buyer, peer, headers)?;
         let subscription = self.subscribe(campaign, Of::Order(order));
-        let shown = self.looked_up(campaign, order, &identity).await?;
+        let shown = self.looked_up(campaign, order, &buyer).await?;
         let event = match &shown {
             Shown::Placed(placed, state) => Event::placed(campaign, order, placed, *state),
             Shown::Landed(row) => {
@@ -60,7 +61,7 @@ impl<O: Orders> Gateway<O> {
             return Ok(nothing_follows());
         }
         subscription.inbox.begin(&[(order, event.number)]);
-        let mut terms = self.terms(subscription, place, &identity, false);
+        let mut terms = self.terms(subscription, place, &buyer, false);
         if let Next::Until(until) = event.next {
             terms.end_by(until, End::Over);
         }
@@ -75,15 +76,15 @@ impl<O: Orders> Gateway<O> {
         peer: IpAddr,
         headers: &HeaderMap,
     ) -> Result<Answer, Problem> {
-        let identity = self.authenticate(headers).await?;
+        let buyer = self.buyer(campaign, headers).await?;
         let after = last_id::of_several(headers)?;
-        let place = self.take_place(&identity, peer, headers)?;
+        let place = self.take_place(&buyer, peer, headers)?;
         let found = self.orders.campaign(campaign).await;
         found
             .map_err(|error| answer::admission_error(&error))?
             .ok_or_else(|| answer::unknown_campaign(campaign))?;
-        let subscription = self.subscribe(campaign, Of::Buyer(identity.user.as_str().into()));
-        let told = self.newest(campaign, &identity.user).await.map_err(|error| {
+        let subscription = self.subscribe(campaign, Of::Buyer(buyer.user.as_str().into()));
+        let told = self.newest(campaign, &buyer.user).await.map_err(|error| {
             tracing::warn!(%error, "a buyer's orders could not be looked up");
             no_lookup()
         })?;
@@ -95,7 +96,7 @@ impl<O: Orders> Gateway<O> {
             None => event.next != Next::Nothing,
         };
         let told: Vec<Event> = told.into_iter().filter(is_news).collect();
-        let terms = self.terms(subscription, place, &identity, true);
+        let terms = self.terms(subscription, place, &buyer, true);
         Ok(streamed(Stream::new(terms, preamble(), &told)))
     }
 
@@ -122,7 +123,7 @@ impl<O: Orders> Gateway<O> {
     }
 
     /// A place within what a gateway, a buyer and an address may have.
-    fn take_place(&self, identity: &Identity, peer: IpAddr, headers: &HeaderMap) -> Result<Place, Problem> {
+    fn take_place(&self, buyer: &Buyer, peer: IpAddr, headers: &HeaderMap) -> Result<Place, Problem> {
         let config = self.config.load();
         let of_peer = match config.peer_streams {
             0 => share(config.streams),
@@ -138,7 +139,7 @@ impl<O: Orders> Gateway<O> {
         let nobody_knows = config.trusted_proxies > 0 && address == peer.to_canonical();
         let has_share = !config.proxies.contain(address) && !nobody_knows;
         let peer = has_share.then(|| PeerKey::of(address));
-        self.live.places.take(&identity.user, peer, bounds)
+        self.live.places.take(&buyer.name(), peer, bounds)
     }
 
     fn terms(&self, subscription: Subscription, place: Place, identity: &Identity, several: bool) -> Terms {

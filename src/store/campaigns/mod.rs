@@ -31,7 +31,8 @@ pub use edit::CampaignEdit;
 const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
      c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions, \
      c.record_version, c.pauses, CAST(c.paused_at AS CHAR), CAST(c.resume_at AS CHAR), c.pause_note, \
-     x.number, x.sku_id, x.units, x.epoch, c.stock_change, c.origins, c.merchant \
+     x.number, x.sku_id, x.units, x.epoch, c.stock_change, c.origins, c.merchant, \
+     (SELECT m.issuer_changes FROM merchants m WHERE m.merchant_id = c.merchant) \
      FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision \
      LEFT JOIN stock_changes x ON x.campaign_id = c.campaign_id AND x.number = c.stock_change \
      AND x.epoch IS NOT NULL AND x.kind <> 'remove'";
@@ -390,6 +391,7 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
         stock_change: narrow(row, 21)?,
         origins: maybe_json(row, 22)?.map(Arc::new),
         merchant: text(row, 23)?,
+        issuer_changes: maybe_int(row, 24)?.map_or(0, |changes| u64::try_from(changes).unwrap_or(0)),
     })
 }
 

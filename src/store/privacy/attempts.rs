@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
+use super::buyer::BuyerName;
 use crate::attempts::DecidedAttempt;
 use crate::attempts::pieces::{unpack, without};
 use crate::attempts::share::{lot, user_hash};
@@ -24,11 +25,18 @@ pub struct AttemptsPlace {
 }
 
 impl Store {
-    /// Campaigns of which attempts are recorded.
-    pub async fn sampled_campaigns(&self) -> StoreResult<Vec<String>> {
+    /// Campaigns of which attempts are recorded, of the merchant that is meant.
+    pub async fn sampled_campaigns(&self, buyer: BuyerName<'_>) -> StoreResult<Vec<String>> {
         let sql = "SELECT campaign_id FROM buyer_samples UNION SELECT campaign_id FROM samples ORDER BY campaign_id";
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
-        rows.iter().map(|row| text(row, 0)).collect()
+        let mut campaigns = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let campaign = text(row, 0)?;
+            if self.is_meant(buyer, &campaign).await? {
+                campaigns.push(campaign);
+            }
+        }
+        Ok(campaigns)
     }
 
     /// Attempts of a buyer in some pieces of a campaign, and where to go on; `None` at the end.

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use super::buyer::BuyerName;
 use super::mask::{Mask, keyed};
 use crate::audit::{AskedBy, AuditLine};
 use crate::order::pseudonym;
@@ -30,7 +31,7 @@ pub const ERASE: &str = "buyer.erase";
 /// A buyer is to be erased.
 #[derive(Clone, Copy, Debug)]
 pub struct NewErasure<'a> {
-    pub user: &'a str,
+    pub buyer: BuyerName<'a>,
     /// The `Idempotency-Key`.
     pub key: &'a str,
     /// Off lists as well.
@@ -43,7 +44,11 @@ impl<'a> NewErasure<'a> {
     /// Whom it is about stands in no line.
     fn line(&self, id: &str, (is_open, until): (bool, i64), now: i64) -> AuditLine<'a> {
         let detail = json!({"lists": self.lists, "open": is_open, "until": Moment(until)});
-        AuditLine::new(now, self.by, ERASE, id, detail).noted(self.note)
+        let line = AuditLine::new(now, self.by, ERASE, id, detail).noted(self.note);
+        match self.buyer.merchant {
+            Some(merchant) => line.of_merchant(merchant),
+            None => line,
+        }
     }
 }
 
@@ -53,6 +58,8 @@ pub struct ErasureRow {
     pub id: String,
     /// `None`: it is done.
     pub user: Option<String>,
+    /// `None`: the buyer of all merchants.
+    pub merchant: Option<String>,
     pub lists: bool,
     pub lists_at: Option<i64>,
     pub actor: String,
@@ -69,6 +76,12 @@ pub struct ErasureRow {
 }
 
 impl ErasureRow {
+    /// Whom it is about; `None`: it is done.
+    pub fn buyer(&self) -> Option<BuyerName<'_>> {
+        let merchant = self.merchant.as_deref();
+        self.user.as_deref().map(|user| BuyerName { user, merchant })
+    }
+
     pub(super) fn mask(&self) -> StoreResult<Mask<'_>> {
         let done = || StoreError::Permanent(format!("erasure {} is done", self.id));
         Ok(Mask {
@@ -102,13 +115,13 @@ impl BegunErasure {
 }
 
 const COLUMNS: &str = "erasure_id, CAST(user_id AS CHAR), lists, CAST(lists_at AS CHAR), actor, note, CAST(asked_at AS CHAR), \
-     CAST(settled_at AS CHAR), CAST(done_at AS CHAR), erased, pseudonym, secret, asked, user_hash";
+     CAST(settled_at AS CHAR), CAST(done_at AS CHAR), erased, pseudonym, secret, merchant, asked, user_hash";
 
 impl Store {
     /// Writes a request down, unless it is there, and a line in the audit trail, in one transaction.
     pub async fn begin_erasure(&self, new: NewErasure<'_>, now: i64) -> StoreResult<BegunErasure> {
         let secret = self.erasure_key().await?;
-        let hash = keyed(&secret, &[b"user", new.user.as_bytes()]);
+        let hash = hash(&secret, new.buyer);
         let key_hash = keyed(&secret, &[b"key", new.key.as_bytes()]);
         let asked = fingerprint(&new);
         if let Some(joined) = self.joined_before(&key_hash, &asked, &hash).await? {
@@ -117,11 +130,12 @@ impl Store {
         let id = HEXLOWER.encode(&random()[..16]);
         let mut tx = self.begin().await?;
         let inserted = sqlx::query(
-            "INSERT INTO erasures (erasure_id, user_id, user_hash, key_hash, asked, pseudonym, secret, lists, actor, note, \
-             asked_at, settled_at, erased) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}')",
+            "INSERT INTO erasures (erasure_id, user_id, merchant, user_hash, key_hash, asked, pseudonym, secret, lists, actor, \
+             note, asked_at, settled_at, erased) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}')",
         )
         .bind(id.as_str())
-        .bind(new.user)
+        .bind(new.buyer.user)
+        .bind(new.buyer.merchant())
         .bind(hash.as_str())
         .bind(key_hash.as_str())
         .bind(asked.as_str())
@@ -139,7 +153,7 @@ impl Store {
                 self.append_audit(&mut tx, &[new.line(&id, (false, now), now)])
                     .await?;
                 tx.commit().await?;
-                let row = self.erasure_where("erasure_id = ?", &id).await?;
+                let row = self.erasure_where("erasure_id = ?", &[&id]).await?;
                 let (row, _, _) = row.ok_or_else(gone)?;
                 Ok(BegunErasure::New(row))
             }
@@ -158,10 +172,10 @@ impl Store {
         (key_hash, asked, hash): (&str, &str, &str),
         now: i64,
     ) -> StoreResult<BegunErasure> {
-        if let Some((row, was_asked, of)) = self.erasure_where("key_hash = ?", key_hash).await? {
+        if let Some((row, was_asked, of)) = self.erasure_where("key_hash = ?", &[key_hash]).await? {
             return Ok(BegunErasure::before(row, was_asked == asked && of == hash));
         }
-        let open = self.erasure_where("user_id = ?", new.user).await?;
+        let open = self.erasure_open(new.buyer).await?;
         // It was done between the two statements: asked once more, there is none in the way.
         let (open, _, _) = open.ok_or_else(gone)?;
         if !self.join(&open, &new, (key_hash, asked), now).await? {
@@ -169,7 +183,7 @@ impl Store {
             let joined = self.joined_before(key_hash, asked, hash).await?;
             return joined.ok_or_else(gone);
         }
-        let moved = self.erasure_where("erasure_id = ?", &open.id).await?;
+        let moved = self.erasure_where("erasure_id = ?", &[&open.id]).await?;
         let (row, _, _) = moved.ok_or_else(gone)?;
         Ok(BegunErasure::Open(row))
     }
@@ -186,7 +200,7 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?;
         let Some(join) = join else { return Ok(None) };
-        let covering = self.erasure_where("erasure_id = ?", &text(&join, 0)?).await?;
+        let covering = self.erasure_where("erasure_id = ?", &[&text(&join, 0)?]).await?;
         let was_asked = text(&join, 1)?;
         Ok(covering.map(|(row, _, of)| BegunErasure::before(row, was_asked == asked && of == hash)))
     }
@@ -233,7 +247,7 @@ async fn move_on(tx: &mut Transaction<'_, Any>, new: &NewErasure<'_>, now: i64) 
     };
     let sql = format!(
         "UPDATE erasures SET asked_at = CASE WHEN asked_at < ? THEN ? ELSE asked_at END, \
-         settled_at = CASE WHEN settled_at < ? THEN ? ELSE settled_at END{lists} WHERE user_id = ?"
+         settled_at = CASE WHEN settled_at < ? THEN ? ELSE settled_at END{lists} WHERE user_id = ? AND merchant = ?"
     );
     let (asked_at, settled_at) = (
         time::to_text(now)?,
@@ -244,7 +258,8 @@ async fn move_on(tx: &mut Transaction<'_, Any>, new: &NewErasure<'_>, now: i64) 
         .bind(asked_at.as_str())
         .bind(settled_at.as_str())
         .bind(settled_at.as_str())
-        .bind(new.user)
+        .bind(new.buyer.user)
+        .bind(new.buyer.merchant())
         .execute(&mut **tx)
         .await?;
     Ok(moved.rows_affected() > 0)
@@ -252,29 +267,36 @@ async fn move_on(tx: &mut Transaction<'_, Any>, new: &NewErasure<'_>, now: i64) 
 
 impl Store {
     /// The newest request to erase a buyer, whether it is done or not.
-    pub async fn erasure(&self, user: &str) -> StoreResult<Option<ErasureRow>> {
-        if let Some((open, _, _)) = self.erasure_where("user_id = ?", user).await? {
+    pub async fn erasure(&self, buyer: impl Into<BuyerName<'_>>) -> StoreResult<Option<ErasureRow>> {
+        let buyer = buyer.into();
+        if let Some((open, _, _)) = self.erasure_open(buyer).await? {
             return Ok(Some(open));
         }
         let secret = self.erasure_key().await?;
-        let hash = keyed(&secret, &[b"user", user.as_bytes()]);
         let done = self
-            .erasure_where("user_hash = ? ORDER BY asked_at DESC LIMIT 1", &hash)
+            .erasure_where(
+                "user_hash = ? ORDER BY asked_at DESC LIMIT 1",
+                &[&hash(&secret, buyer)],
+            )
             .await?;
         Ok(done.map(|(row, _, _)| row))
+    }
+
+    async fn erasure_open(&self, buyer: BuyerName<'_>) -> StoreResult<Option<(ErasureRow, String, String)>> {
+        let of = [buyer.user, buyer.merchant()];
+        self.erasure_where("user_id = ? AND merchant = ?", &of).await
     }
 
     async fn erasure_where(
         &self,
         condition: &str,
-        value: &str,
+        values: &[&str],
     ) -> StoreResult<Option<(ErasureRow, String, String)>> {
         let sql = format!("SELECT {COLUMNS} FROM erasures WHERE {condition}");
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(value)
-            .fetch_optional(&self.pool)
-            .await?;
-        let whole = |row: &AnyRow| Ok((erasure(row)?, text(row, 12)?, text(row, 13)?));
+        let query = sqlx::query(AssertSqlSafe(sql));
+        let query = values.iter().fold(query, |query, value| query.bind(*value));
+        let row = query.fetch_optional(&self.pool).await?;
+        let whole = |row: &AnyRow| Ok((erasure(row)?, text(row, 13)?, text(row, 14)?));
         row.as_ref().map(whole).transpose()
     }
 
@@ -296,7 +318,7 @@ impl Store {
         if more.values().all(|more| *more == 0) {
             return Ok(());
         }
-        let Some((row, _, _)) = self.erasure_where("erasure_id = ?", id).await? else {
+        let Some((row, _, _)) = self.erasure_where("erasure_id = ?", &[id]).await? else {
             return Ok(());
         };
         let mut erased = row.erased;
@@ -377,6 +399,14 @@ impl Store {
     }
 }
 
+/// What a request keeps of its buyer when it is done.
+pub(super) fn hash(secret: &[u8], buyer: BuyerName<'_>) -> String {
+    match buyer.merchant {
+        Some(merchant) => keyed(secret, &[b"user", buyer.user.as_bytes(), merchant.as_bytes()]),
+        None => keyed(secret, &[b"user", buyer.user.as_bytes()]),
+    }
+}
+
 fn gone() -> StoreError {
     StoreError::Transient("the request was done or removed at this very moment".to_owned())
 }
@@ -426,5 +456,6 @@ fn erasure(row: &AnyRow) -> StoreResult<ErasureRow> {
         erased: rows::json(row, 9)?,
         pseudonym: maybe_text(row, 10)?,
         secret: maybe_text(row, 11)?.map_or(Ok(Vec::new()), |text| unhex(&text))?,
+        merchant: Some(text(row, 12)?).filter(|merchant| !merchant.is_empty()),
     })
 }

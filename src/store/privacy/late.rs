@@ -3,12 +3,12 @@
 //! Which buyers those are is read once a minute. Nothing is looked at of orders that were placed after the last request, so
 //! landing pays for it only while it is behind.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::erasures::{SETTLES_MS, new_pseudonym, new_secret};
-use super::mask::keyed;
+use super::buyer::BuyerName;
+use super::erasures::{SETTLES_MS, hash, new_pseudonym, new_secret};
 use crate::order::{OrderEvent, TIME_MIN_MS};
 use crate::record::LandingSlice;
 use crate::store::error::is_duplicate;
@@ -29,25 +29,57 @@ struct Known {
     last: i64,
     /// Id and moment of the newest request, by the buyer's hash.
     requests: HashMap<String, (String, i64)>,
+    /// Some are of the buyers of one merchant.
+    of_merchants: bool,
 }
 
 impl Store {
     /// Opens the erasures again that orders among these belong to. Before they land: afterwards nobody might be there to do it.
     pub(in crate::store) async fn note_late(&self, slices: &[LandingSlice], now: i64) -> StoreResult<()> {
         let known = self.known_erasures().await?;
-        for order in slices.iter().flat_map(orders) {
-            if order.placed_at > known.last {
-                continue;
-            }
-            let hash = keyed(&known.key, &[b"user", order.user.as_bytes()]);
-            match known.requests.get(&hash) {
-                Some((id, asked_at)) if order.placed_at <= *asked_at => {
-                    self.open_again(id, &order.user, now).await?;
-                }
-                _ => {}
+        let late: Vec<&OrderEvent> = slices
+            .iter()
+            .flat_map(orders)
+            .filter(|order| order.placed_at <= known.last)
+            .collect();
+        let owners = match known.of_merchants {
+            true => self.owners_of(&late).await?,
+            false => BTreeMap::new(),
+        };
+        for order in late {
+            let everywhere = BuyerName::from(order.user.as_str());
+            self.note_late_one(&known, everywhere, order, now).await?;
+            if let Some(merchant) = owners.get(&order.campaign) {
+                let there = BuyerName {
+                    merchant: Some(merchant),
+                    ..everywhere
+                };
+                self.note_late_one(&known, there, order, now).await?;
             }
         }
         Ok(())
+    }
+
+    /// The merchants of these orders' campaigns, by campaign: one statement for all.
+    async fn owners_of(&self, orders: &[&OrderEvent]) -> StoreResult<BTreeMap<String, String>> {
+        let campaigns: BTreeSet<&str> = orders.iter().map(|order| order.campaign.as_str()).collect();
+        let campaigns: Vec<&str> = campaigns.into_iter().collect();
+        self.campaign_owners(&campaigns).await
+    }
+
+    async fn note_late_one(
+        &self,
+        known: &Known,
+        buyer: BuyerName<'_>,
+        order: &OrderEvent,
+        now: i64,
+    ) -> StoreResult<()> {
+        match known.requests.get(&hash(&known.key, buyer)) {
+            Some((id, asked_at)) if order.placed_at <= *asked_at => {
+                self.open_again(id, &order.user, now).await
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn known_erasures(&self) -> StoreResult<Arc<Known>> {
@@ -58,7 +90,7 @@ impl Store {
             return Ok(known);
         }
         let rows = sqlx::query(
-            "SELECT erasure_id, user_hash, CAST(asked_at AS CHAR) FROM erasures ORDER BY asked_at, erasure_id",
+            "SELECT erasure_id, user_hash, CAST(asked_at AS CHAR), merchant FROM erasures ORDER BY asked_at, erasure_id",
         )
         .fetch_all(&self.pool)
         .await?;
@@ -66,9 +98,11 @@ impl Store {
             key: Vec::new(),
             last: TIME_MIN_MS,
             requests: HashMap::with_capacity(rows.len()),
+            of_merchants: false,
         };
         for row in &rows {
             known.last = moment(row, 2)?;
+            known.of_merchants |= !text(row, 3)?.is_empty();
             known.requests.insert(text(row, 1)?, (text(row, 0)?, known.last));
         }
         if !rows.is_empty() {

@@ -2,6 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 
+use super::buyer::BuyerName;
 use super::erasures::ErasureRow;
 use crate::order::OrderEvent;
 use crate::record::LetterId;
@@ -23,9 +24,10 @@ impl Store {
     /// they are the buyer's.
     pub async fn buyer_letters(
         &self,
-        user: &str,
+        buyer: impl Into<BuyerName<'_>>,
         after: Option<&LetterId>,
     ) -> StoreResult<(Vec<BuyerLetter>, Option<LetterId>)> {
+        let buyer = buyer.into();
         let letters = self
             .dead_letters(&LetterFilter::default(), after, LOOKED_AT_ONCE)
             .await?;
@@ -36,9 +38,15 @@ impl Store {
             .map(|letter| letter.origin.clone());
         let of_buyer = |letter: DeadLetter| {
             let order = OrderEvent::decode(&letter.payload).ok()?;
-            (order.user == user).then_some(BuyerLetter { letter, order })
+            (order.user == buyer.user).then_some(BuyerLetter { letter, order })
         };
-        Ok((letters.into_iter().filter_map(of_buyer).collect(), next))
+        let mut found = Vec::new();
+        for one in letters.into_iter().filter_map(of_buyer) {
+            if self.is_meant(buyer, &one.order.campaign).await? {
+                found.push(one);
+            }
+        }
+        Ok((found, next))
     }
 
     /// Puts the pseudonym into a letter that is worked off: one that landed, was discarded or was forged. `false` where it is none

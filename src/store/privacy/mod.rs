@@ -5,6 +5,7 @@
 //! of its orders is still to be told, given back, paid or landed.
 
 pub(super) mod attempts;
+pub(super) mod buyer;
 pub(super) mod charges;
 pub(super) mod deliveries;
 pub(super) mod erasures;

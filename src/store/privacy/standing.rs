@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{AnyConnection, AssertSqlSafe};
 
+use super::buyer::BuyerName;
 use super::count;
 use crate::order::TIME_MIN_MS;
 use crate::store::rows::{int, maybe_int, maybe_text, moment, text};
@@ -42,16 +43,27 @@ pub struct BuyerCampaign {
 
 impl Store {
     /// Campaigns with orders of a buyer that were placed at `until` or before.
-    pub async fn buyer_campaigns(&self, user: &str, until: i64) -> StoreResult<Vec<BuyerCampaign>> {
+    pub async fn buyer_campaigns(
+        &self,
+        buyer: impl Into<BuyerName<'_>>,
+        until: i64,
+    ) -> StoreResult<Vec<BuyerCampaign>> {
+        let buyer = buyer.into();
+        let user = buyer.user;
         let mut connection = self.pool.acquire().await?;
         let sql = format!(
-            "SELECT campaign_id, COUNT(*) FROM orders{} WHERE user_id = ? AND placed_at <= ? \
+            "SELECT campaign_id, COUNT(*) FROM orders{} WHERE user_id = ? AND placed_at <= ?{} \
              GROUP BY campaign_id ORDER BY campaign_id",
-            self.dialect.by_index("orders_buyer")
+            self.dialect.by_index("orders_buyer"),
+            buyer.of_campaigns("orders.campaign_id")
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let query = sqlx::query(AssertSqlSafe(sql))
             .bind(user)
-            .bind(time::to_text(until)?)
+            .bind(time::to_text(until)?);
+        let rows = buyer
+            .merchant
+            .into_iter()
+            .fold(query, |query, merchant| query.bind(merchant))
             .fetch_all(&mut *connection)
             .await?;
         let mut found = Vec::with_capacity(rows.len());

@@ -3,9 +3,10 @@
 use serde_json::Value;
 use sqlx::any::AnyRow;
 
+use super::buyer::BuyerName;
 use super::erasures::ErasureRow;
 use super::mask;
-use crate::store::rows::{int, json, moment, text, to_json};
+use crate::store::rows::{int, json, maybe_text, moment, text, to_json};
 use crate::store::{AuditRow, Store, StoreResult};
 
 /// Lines of the audit trail that are looked at together.
@@ -31,11 +32,12 @@ impl Store {
     /// Lines of the audit trail that name a buyer, among the next ones behind `after`, and where to go on; `None` at the end.
     pub async fn audit_of_buyer(
         &self,
-        user: &str,
+        buyer: impl Into<BuyerName<'_>>,
         after: i64,
     ) -> StoreResult<(Vec<NamingLine>, Option<i64>)> {
+        let buyer = buyer.into();
         let rows = sqlx::query(
-            "SELECT seq, CAST(at AS CHAR), actor, action, target, detail FROM audit WHERE seq > ? ORDER BY seq LIMIT ?",
+            "SELECT seq, CAST(at AS CHAR), actor, action, target, detail, merchant FROM audit WHERE seq > ? ORDER BY seq LIMIT ?",
         )
         .bind(after)
         .bind(LINES_AT_ONCE)
@@ -50,7 +52,11 @@ impl Store {
         let mut found = Vec::new();
         for row in &rows {
             let line = line(row)?;
-            if mask::names(&line.line.detail, user) {
+            let is_meant = match buyer.merchant {
+                Some(merchant) => maybe_text(row, 6)?.as_deref() == Some(merchant),
+                None => true,
+            };
+            if is_meant && mask::names(&line.line.detail, buyer.user) {
                 found.push(line);
             }
         }
@@ -58,16 +64,17 @@ impl Store {
     }
 
     /// Jobs over orders whose filter names a buyer, those that have ended or not.
-    pub async fn jobs_of_buyer(&self, user: &str) -> StoreResult<Vec<NamingJob>> {
+    pub async fn jobs_of_buyer(&self, buyer: BuyerName<'_>) -> StoreResult<Vec<NamingJob>> {
         let rows = sqlx::query("SELECT campaign_id, job_id, filter FROM order_jobs")
             .fetch_all(&self.pool)
             .await?;
         let mut found = Vec::new();
         for row in &rows {
             let filter: Value = json(row, 2)?;
-            if mask::names(&filter, user) {
+            let campaign = text(row, 0)?;
+            if mask::names(&filter, buyer.user) && self.is_meant(buyer, &campaign).await? {
                 found.push(NamingJob {
-                    campaign: text(row, 0)?,
+                    campaign,
                     id: text(row, 1)?,
                     filter,
                 });
@@ -79,9 +86,13 @@ impl Store {
     /// Puts the pseudonym into the audit trail, which says so in a line of its own, and into jobs that have ended: how many lines, and how many jobs.
     pub async fn erase_traces(&self, erasure: &ErasureRow, now: i64) -> StoreResult<(u64, u64)> {
         let mask = erasure.mask()?;
+        let buyer = BuyerName {
+            user: mask.user,
+            merchant: erasure.merchant.as_deref(),
+        };
         let (mut lines, mut after) = (0, Some(0));
         while let Some(place) = after {
-            let (found, next) = self.audit_of_buyer(mask.user, place).await?;
+            let (found, next) = self.audit_of_buyer(buyer, place).await?;
             after = next;
             lines += found.len() as u64;
             let masked = found.into_iter().map(|NamingLine { seq, mut line, .. }| {
@@ -92,7 +103,7 @@ impl Store {
                 .await?;
         }
         let mut jobs = 0;
-        for mut job in self.jobs_of_buyer(mask.user).await? {
+        for mut job in self.jobs_of_buyer(buyer).await? {
             mask.json(&mut job.filter);
             let erased = sqlx::query(
                 "UPDATE order_jobs SET filter = ?, note = NULL WHERE campaign_id = ? AND job_id = ? AND ended_at IS NOT NULL",

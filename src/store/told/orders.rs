@@ -106,6 +106,7 @@ fn first_change(row: &AnyRow) -> StoreResult<ToldChange> {
     Ok(ToldChange {
         order: order_id(&text(row, 0)?)?,
         campaign: text(row, 1)?,
+        merchant: None,
         user: text(row, 2)?,
         sku: text(row, 3)?,
         quantity: narrow(row, 4)?,

@@ -5,6 +5,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use rushgate::admin::Buyers;
 use rushgate::audit::AskedBy;
 use rushgate::control::{self, BuyerLines, ControlError, EraseBody, ErasureView, Operation};
+use rushgate::store::BuyerName;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
@@ -18,7 +19,8 @@ fn answered<'a, T: Send + 'a>(result: Result<T, ControlError>) -> Answered<'a, T
 }
 
 impl Buyers for Scripted {
-    fn export_buyer<'a>(&'a self, _: AskedBy<'a>, user: &'a str) -> Answered<'a, BuyerLines> {
+    fn export_buyer<'a>(&'a self, _: AskedBy<'a>, buyer: BuyerName<'a>) -> Answered<'a, BuyerLines> {
+        let user = buyer.user;
         let some = [Ok(vec![json!({"kind": "order", "user": user})]), Ok(vec![])];
         let rest = match user {
             "broken" => Err(ControlError::Unavailable("the database is gone".into())),
@@ -30,7 +32,7 @@ impl Buyers for Scripted {
     fn erase_buyer<'a>(
         &'a self,
         operation: Operation<'a>,
-        user: &'a str,
+        buyer: BuyerName<'a>,
         body: &'a EraseBody,
         dry_run: bool,
     ) -> Answered<'a, control::Answered> {
@@ -40,14 +42,15 @@ impl Buyers for Scripted {
         if operation.key == Some("used") {
             return answered(Err(ControlError::BuyerKeyReused));
         }
-        let body = json!({"user": user, "lists": body.lists, "note": operation.note, "dry_run": dry_run});
+        let body = json!({"user": buyer.user, "merchant": buyer.merchant, "lists": body.lists, "note": operation.note, "dry_run": dry_run});
         answered(Ok(control::Answered {
             body: body.to_string(),
             is_replay: operation.key == Some("again"),
         }))
     }
 
-    fn erasure<'a>(&'a self, user: &'a str) -> Answered<'a, ErasureView> {
+    fn erasure<'a>(&'a self, buyer: BuyerName<'a>) -> Answered<'a, ErasureView> {
+        let user = buyer.user;
         answered(Err(ControlError::Unknown(format!(
             "nobody has asked to erase {user}"
         ))))
@@ -107,7 +110,7 @@ async fn an_erasure_is_asked_for_under_a_key_and_tried_without() {
     assert_eq!(reply.status, 202);
     assert_eq!(
         reply.json(),
-        json!({"user": "ada/1", "lists": true, "note": "by mail", "dry_run": false})
+        json!({"user": "ada/1", "merchant": null, "lists": true, "note": "by mail", "dry_run": false})
     );
     assert_eq!(reply.header("idempotent-replayed"), None);
     let again = post(ERASE, Some("again"), "").await;

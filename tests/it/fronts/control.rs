@@ -15,9 +15,9 @@ use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Pro
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
     Activated, ActivatedAt, Asked, AudienceUpload, CampaignChange, CampaignFigures, Changed, Compared,
-    ControlError, KeyView, MemberChange, MembersStream, MerchantView, NewCampaign, NewKey, NewKeyView,
-    NewMerchant, NewRevision, NewSku, Operation, Problem, RevisionAnswer, RevisionHead, RevisionView,
-    SkuFigures, StockBody, Uploaded, UploadedModule,
+    ControlError, KeyView, MemberChange, MembersStream, MerchantChange, MerchantView, NewCampaign, NewKey,
+    NewKeyView, NewMerchant, NewRevision, NewSku, Operation, Problem, RevisionAnswer, RevisionHead,
+    RevisionView, SkuFigures, StockBody, Uploaded, UploadedModule,
 };
 use rushgate::plan::cost::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
@@ -76,6 +76,7 @@ fn row(id: &str) -> CampaignRow {
         stock_change: 0,
         origins: None,
         merchant: "default".into(),
+        issuer_changes: 0,
     }
 }
 
@@ -248,6 +249,15 @@ impl admin::Keys for Scripted {
     }
 
     fn create_merchant<'a>(&'a self, _: AskedBy<'a>, _: NewMerchant) -> Answered<'a, MerchantView> {
+        answered(Err(ControlError::Unavailable("no merchants here".into())))
+    }
+
+    fn change_merchant<'a>(
+        &'a self,
+        _: AskedBy<'a>,
+        _: &'a str,
+        _: MerchantChange,
+    ) -> Answered<'a, MerchantView> {
         answered(Err(ControlError::Unavailable("no merchants here".into())))
     }
 

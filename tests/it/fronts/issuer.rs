@@ -18,6 +18,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -50,12 +51,21 @@ impl SigningKey {
 
     /// A token of a buyer, good for an hour.
     pub fn token(&self, user: &str) -> String {
+        self.token_with(user, json!({}))
+    }
+
+    /// The same with more claims.
+    pub fn token_with(&self, user: &str, more: Value) -> String {
         let header = Header {
             kid: self.id.map(str::to_owned),
             ..Header::new(Algorithm::EdDSA)
         };
         let exp = jsonwebtoken::get_current_timestamp() + 3600;
-        encode(&header, &json!({"sub": user, "exp": exp}), &self.signing).expect("a token")
+        let mut claims = json!({"sub": user, "exp": exp});
+        for (name, value) in more.as_object().expect("claims") {
+            claims[name] = value.clone();
+        }
+        encode(&header, &claims, &self.signing).expect("a token")
     }
 }
 
@@ -84,6 +94,7 @@ struct Told {
 
 pub struct Issuer {
     pub address: SocketAddr,
+    scheme: &'static str,
     told: Arc<Told>,
     folder: tempfile::TempDir,
     serving: tokio::task::JoinHandle<()>,
@@ -125,6 +136,17 @@ impl Issuer {
     /// With a certificate for this name.
     pub async fn named(name: &str, says: Says) -> Self {
         let (authority, server) = certified(name);
+        let tls = TlsAcceptor::from(Arc::new(server));
+        Self::serving(Some(tls), authority, says).await
+    }
+
+    /// Over plain HTTP.
+    pub async fn plain(says: Says) -> Self {
+        Self::serving(None, String::new(), says).await
+    }
+
+    async fn serving(tls: Option<TlsAcceptor>, authority: String, says: Says) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("ca.pem"), authority).expect("written");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -135,9 +157,10 @@ impl Issuer {
             unchanged: AtomicUsize::new(0),
             elsewhere: AtomicUsize::new(0),
         });
-        let serving = tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(server)), told.clone()));
+        let serving = tokio::spawn(serve(listener, tls, told.clone()));
         Self {
             address,
+            scheme,
             told,
             folder,
             serving,
@@ -153,7 +176,7 @@ impl Issuer {
     }
 
     pub fn url(&self) -> String {
-        format!("https://{}/keys", self.address)
+        format!("{}://{}/keys", self.scheme, self.address)
     }
 
     pub fn ca_file(&self) -> PathBuf {
@@ -176,19 +199,27 @@ impl Issuer {
     }
 }
 
-async fn serve(listener: TcpListener, tls: TlsAcceptor, told: Arc<Told>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, told: Arc<Told>) {
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, told) = (tls.clone(), told.clone());
         tokio::spawn(async move {
-            let Ok(stream) = tls.accept(stream).await else {
-                return;
-            };
-            let service = service_fn(move |request| answer(request, told.clone()));
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            match tls {
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve_one(stream, told).await;
+                    }
+                }
+                None => serve_one(stream, told).await,
+            }
         });
     }
+}
+
+async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, told: Arc<Told>) {
+    let service = service_fn(move |request| answer(request, told.clone()));
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 async fn answer(request: Request<Incoming>, told: Arc<Told>) -> Result<Response<Full<Bytes>>, Infallible> {

@@ -358,18 +358,18 @@ async fn all_orders_are_a_table_for_spreadsheets_or_lines_of_json() {
     let lines: Vec<String> = body(&table).split("\r\n").map(str::to_owned).collect();
     assert_eq!(
         lines[0],
-        "\u{feff}order,state,user,sku,quantity,revision,placed_at,confirmed_at,revoked_reason,pay_by"
+        "\u{feff}order,state,user,sku,quantity,revision,placed_at,confirmed_at,revoked_reason,pay_by,merchant"
     );
     assert_eq!(
         lines[1].split_once(',').expect("cells").1,
         "confirmed,\"'=HYPERLINK(\"\"http://evil\"\")\",\"mug \"\"big\"\", blue\",2,3,2026-11-21T10:00:00.000Z,\
-         2026-11-21T10:00:00.007Z,,"
+         2026-11-21T10:00:00.007Z,,,"
     );
     assert!(
         lines[2]
-            .ends_with("revoked,Ada Löw,\"mug \"\"big\"\", blue\",2,3,2026-11-21T10:00:00.000Z,,oversold,")
+            .ends_with("revoked,Ada Löw,\"mug \"\"big\"\", blue\",2,3,2026-11-21T10:00:00.000Z,,oversold,,")
     );
-    assert!(lines[3].ends_with(",,2026-11-21T10:15:00.000Z"), "{}", lines[3]);
+    assert!(lines[3].ends_with(",,2026-11-21T10:15:00.000Z,"), "{}", lines[3]);
     assert_eq!((lines.len(), lines[4].as_str()), (5, ""));
 
     let accept = [("accept", "application/x-ndjson")];

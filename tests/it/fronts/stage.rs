@@ -19,7 +19,7 @@ use rushgate::plan::decision::Placed;
 use rushgate::plan::quota::{Allowance, Numbers};
 use rushgate::rejection::{Own, Reason};
 use rushgate::serving::{self, Tls};
-use rushgate::store::{BuyerOrder, OrderRow, StoreError, StoreResult};
+use rushgate::store::{BuyerOrder, OrderRow, OrdersOf, StoreError, StoreResult};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinHandle;
 
@@ -439,11 +439,15 @@ impl Orders for Shared {
         if self.0.silent.load(Ordering::SeqCst) {
             return std::future::pending().await;
         }
-        if page.campaign.is_some_and(|campaign| campaign != "spring") {
+        let campaign = match page.of {
+            OrdersOf::Campaign(campaign) => Some(campaign),
+            _ => None,
+        };
+        if campaign.is_some_and(|campaign| campaign != "spring") {
             return Ok(BuyerOrders::NoCampaign);
         }
         let all: Vec<BuyerOrder> = match page.user {
-            "ada" => (0..3).map(|number| listed(number, page.campaign)).collect(),
+            "ada" => (0..3).map(|number| listed(number, campaign)).collect(),
             _ => Vec::new(),
         };
         let from = match page.before {

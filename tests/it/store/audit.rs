@@ -223,7 +223,7 @@ async fn a_buyer_can_go_from_the_trail(db: Database) {
         db.store.audit(&[line]).await.expect("written");
     }
     let new = NewErasure {
-        user: "zoe",
+        buyer: "zoe".into(),
         key: "k",
         lists: false,
         by: "ann".into(),

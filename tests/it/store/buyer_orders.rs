@@ -3,7 +3,7 @@
 use rushgate::campaign::Origins;
 use rushgate::order::OrderId;
 use rushgate::store::CampaignEdit;
-use rushgate::store::{BuyerOrder, BuyerPlace, Store};
+use rushgate::store::{BuyerOrder, BuyerPlace, OrdersOf, Store};
 use testkit::database::{Database, NOW, sale};
 use testkit::on_both;
 
@@ -55,7 +55,12 @@ fn place_of(listed: &BuyerOrder) -> BuyerPlace {
 }
 
 async fn page(store: &Store, campaign: Option<&str>, before: Option<&BuyerPlace>) -> Vec<BuyerOrder> {
-    let listed = store.buyer_orders("ada", campaign, before, 7);
+    let listed = store.buyer_orders(
+        "ada",
+        campaign.map_or(OrdersOf::All, OrdersOf::Campaign),
+        before,
+        7,
+    );
     listed.await.expect("listed")
 }
 
@@ -84,7 +89,11 @@ async fn nobody_sees_what_is_not_theirs(db: Database) {
     landed(&db, "ada", 0..3).await;
     landed(&db, "a", 3..6).await;
     let users = async |user: &str| {
-        let rows = db.store.buyer_orders(user, None, None, 10).await.expect("listed");
+        let rows = db
+            .store
+            .buyer_orders(user, OrdersOf::All, None, 10)
+            .await
+            .expect("listed");
         rows.iter()
             .map(|listed| listed.row.user.clone())
             .collect::<Vec<_>>()
@@ -95,7 +104,10 @@ async fn nobody_sees_what_is_not_theirs(db: Database) {
     }
     let place = place("ada", 1);
     let find = async |user: &str, campaign: &str| {
-        let found = db.store.buyer_place(user, campaign, place.order).await;
+        let found = db
+            .store
+            .buyer_place(user, OrdersOf::All, (campaign, place.order))
+            .await;
         found.expect("asked")
     };
     assert_eq!(find("ada", &place.campaign).await.as_ref(), Some(&place));

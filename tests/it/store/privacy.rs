@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 use rushgate::audit::AuditLine;
 use rushgate::campaign::RETENTION_MS;
-use rushgate::order::{Charge, Holds, OrderEvent, OrderState, Release, is_pseudonym};
+use rushgate::order::{Charge, Holds, OrderEvent, OrderId, OrderState, OrderTerms, Release, is_pseudonym};
 use rushgate::plan::{Attribute, Counter, Window};
 use rushgate::record::DeadRecord;
 use rushgate::store::{
-    BegunErasure, DeliveryOf, ERASED_AFTER_MS, ErasureRow, NewDelivery, NewErasure, OrderChange, SETTLES_MS,
-    Store, TABLES, Waits,
+    BegunErasure, BuyerName, DeliveryOf, ERASED_AFTER_MS, ErasureRow, NewDelivery, NewErasure, OrderChange,
+    OrdersOf, SETTLES_MS, Store, TABLES, Waits,
 };
 use testkit::database::{self, Database, NOW, TOPIC, charge, order, revision, sale, slice};
 use testkit::on_both;
@@ -24,6 +24,7 @@ on_both!(
     a_record_that_comes_again_is_a_duplicate_and_brings_nothing_back,
     an_order_that_lands_late_opens_its_erasure_again,
     letters_that_are_worked_off_name_nobody_and_are_found_again,
+    the_buyer_of_one_merchant_is_erased_alone,
     many_orders_go_in_pieces,
     whatever_buyers_did_every_sum_stays,
 );
@@ -98,7 +99,7 @@ async fn all_told(db: &Database) {
 
 fn asked<'a>(user: &'a str, key: &'a str) -> NewErasure<'a> {
     NewErasure {
-        user,
+        buyer: user.into(),
         key,
         lists: false,
         by: "admin".into(),
@@ -252,7 +253,11 @@ async fn an_erased_buyer_is_named_nowhere_and_sums_stay(db: Database) {
         ),
         (1, 3)
     );
-    let of_bob = db.store.buyer_orders("bob", None, None, 9).await.expect("read");
+    let of_bob = db
+        .store
+        .buyer_orders("bob", OrdersOf::All, None, 9)
+        .await
+        .expect("read");
     assert_eq!(of_bob.len(), 2);
     let there = db
         .store
@@ -646,7 +651,7 @@ async fn an_order_that_lands_late_opens_its_erasure_again(db: Database) {
     assert_eq!(db.store.open_erasures("", 9).await.expect("read"), []);
     assert_eq!(
         db.store
-            .buyer_orders(ADA, None, None, 9)
+            .buyer_orders(ADA, OrdersOf::All, None, 9)
             .await
             .expect("read")
             .len(),
@@ -773,11 +778,78 @@ async fn whatever_buyers_did_every_sum_stays(db: Database) {
         let own = all.iter().filter(|order| order.user == *user).count();
         assert_eq!(
             db.store
-                .buyer_orders(user, None, None, 200)
+                .buyer_orders(user, OrdersOf::All, None, 200)
                 .await
                 .expect("read")
                 .len(),
             own
         );
     }
+}
+
+/// The same user at two merchants is two buyers.
+async fn the_buyer_of_one_merchant_is_erased_alone(db: Database) {
+    for (id, merchant) in [("spring", "a"), ("summer", "b")] {
+        let campaign = database::campaign(id, &[("shoe", 1000)]);
+        let made = (None, &OrderTerms::default(), merchant);
+        db.store
+            .insert_campaign_with(&campaign, &revision(id), made, &[])
+            .await
+            .expect("a campaign");
+    }
+    let at = |campaign: &str, key: &str| {
+        let mut placed = order(ADA, key);
+        placed.campaign = campaign.to_owned();
+        placed.order = OrderId::keyed(campaign, ADA, key);
+        placed
+    };
+    land(&db.store, vec![at("spring", "1"), at("summer", "1")]).await;
+    all_told(&db).await;
+    let of = |merchant| BuyerName {
+        user: ADA,
+        merchant: Some(merchant),
+    };
+    let asked_everywhere = asked(ADA, "k");
+    let asked = |merchant, key| NewErasure {
+        buyer: of(merchant),
+        ..asked(ADA, key)
+    };
+    let row = match db
+        .store
+        .begin_erasure(asked("a", "k-a"), NOW)
+        .await
+        .expect("asked")
+    {
+        BegunErasure::New(row) => row,
+        other => panic!("{other:?}"),
+    };
+    // Others of the same user are others: each has its own, and a key is one request's.
+    let everywhere = db.store.begin_erasure(asked_everywhere, NOW).await;
+    assert!(matches!(everywhere, Ok(BegunErasure::New(_))), "{everywhere:?}");
+    let other = db.store.begin_erasure(asked("b", "k-a"), NOW).await;
+    assert_eq!(other, Ok(BegunErasure::OtherRequest));
+    let joined = db.store.begin_erasure(asked("a", "k-a2"), NOW).await;
+    assert!(matches!(joined, Ok(BegunErasure::Open(ref there)) if there.id == row.id));
+    assert_eq!(db.store.erasure(of("b")).await.expect("read"), None);
+    let campaigns = async |merchant| {
+        let found = db.store.buyer_campaigns(of(merchant), NOW).await.expect("read");
+        found.into_iter().map(|each| each.campaign).collect::<Vec<_>>()
+    };
+    assert_eq!(campaigns("a").await, ["spring"]);
+    let row = db.store.erasure(of("a")).await.expect("read").expect("open");
+    let erased = db.store.erase_orders(&row, "spring", OVER).await.expect("erased");
+    assert_eq!(erased.orders, 1);
+    assert_eq!((campaigns("a").await.len(), campaigns("b").await.len()), (0, 1));
+    db.store.end_erasure(&row, NOW + SETTLES_MS).await.expect("ended");
+    let done = db.store.erasure(of("a")).await.expect("read").expect("there");
+    assert_eq!((done.id == row.id, done.user), (true, None));
+    // One that lands late opens the erasure of its own merchant.
+    db.store.read_erasures_again();
+    land(&db.store, vec![at("spring", "2")]).await;
+    let open = db.store.open_erasures("", 9).await.expect("read");
+    let of_a = open.iter().filter(|each| each.merchant.as_deref() == Some("a"));
+    assert_eq!(of_a.count(), 1);
+    land(&db.store, vec![at("summer", "2")]).await;
+    let open = db.store.open_erasures("", 9).await.expect("read");
+    assert!(open.iter().all(|each| each.merchant.as_deref() != Some("b")));
 }

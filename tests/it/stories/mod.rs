@@ -16,6 +16,7 @@ mod examples;
 mod folding;
 mod friday;
 pub mod gate;
+mod issuers_deployed;
 mod jobs;
 mod keys;
 mod life;

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use rushgate::clock::now_ms;
 use rushgate::needs::Hooks;
 use rushgate::order::{OrderState, ToldChange};
-use rushgate::webhooks::{
-    Created, Desk, Intake, Metrics, Needs, NewWebhook, Poster, Resolve, Sending, System,
-};
+use rushgate::reaching::{Resolve, System};
+use rushgate::webhooks::{Created, Desk, Intake, Metrics, Needs, NewWebhook, Poster, Sending};
 use testkit::database::{Database, NOW, order};
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::webhooks::{NewWebhook, Resolve, WebhookChange, WebhookError};
+use rushgate::reaching::Resolve;
+use rushgate::webhooks::{NewWebhook, WebhookChange, WebhookError};
 use testkit::database;
 
 use crate::webhooks::house::{House, confirmed};

@@ -39,7 +39,7 @@ impl Hooks for Faltering {
 
 async fn what_cannot_be_kept_is_told_again_and_kept_once(db: Database) {
     sale(&db.store, 10).await;
-    let house = House::reaching(db, "10.0.0.0/8", Arc::new(rushgate::webhooks::System));
+    let house = House::reaching(db, "10.0.0.0/8", Arc::new(rushgate::reaching::System));
     house.hook("http://10.0.0.1/").await;
     let store = &house.db.store;
     let (bus, _orders) = embedded::pair(0);

@@ -60,7 +60,7 @@ async fn lists_and_exports_are_apart() {
             assert!(!reply.text().contains(&format!("list-{merchant}, list-{other}")));
         }
         house
-            .get(&key, "/buyers/ada/data")
+            .get(&key, &format!("/buyers/ada/data?merchant={other}"))
             .await
             .refused(403, "forbidden");
     }

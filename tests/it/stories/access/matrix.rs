@@ -19,6 +19,7 @@ fn path(route: &Route, of: &Things, webhook: &str, key: &str) -> String {
         // A revision pins it, so that it stays.
         Reach::Module | Reach::OwnModule => format!("module-{merchant}@1.0.0"),
         Reach::Key => key.to_owned(),
+        Reach::Merchant => merchant.to_owned(),
         Reach::Own | Reach::All => "nobody".to_owned(),
     };
     let fill = |part: &str| match part {
@@ -45,9 +46,16 @@ fn seen(reply: &Reply) -> &'static str {
     match reply.status {
         401 => "401",
         403 => "403",
-        404 if ["no campaign", "no list", "no webhook", "no module", "no key"]
-            .iter()
-            .any(|missing| text.contains(missing)) =>
+        404 if [
+            "no campaign",
+            "no list",
+            "no webhook",
+            "no module",
+            "no key",
+            "no merchant",
+        ]
+        .iter()
+        .any(|missing| text.contains(missing)) =>
         {
             "404"
         }

@@ -3,5 +3,6 @@
 mod apart;
 mod command;
 mod house;
+mod issuers;
 mod matrix;
 mod revoked;

@@ -86,6 +86,7 @@ const ADMIN: &[&str] = &[
     "/admin/v1/keys",
     "/admin/v1/keys/1",
     "/admin/v1/merchants",
+    "/admin/v1/merchants/a",
     "/",
     "/admin/v1/nothing",
 ];

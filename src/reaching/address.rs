@@ -1,5 +1,5 @@
-//! Which addresses webhooks may be sent to: public ones, and those of networks that the configuration names. Whoever may create an
-//! endpoint must not reach with it what only this machine can: its own services, its neighbours, the cloud's metadata.
+//! Which addresses may be reached: public ones, and those of networks that the configuration names. Whoever may name a place must not
+//! reach with it what only this machine can: its own services, its neighbours, the cloud's metadata.
 //!
 //! Sources: the special-purpose registries of IANA (RFC 6890), 2025-10-09. Of IPv6, what is not handed out (RFC 4291) is not
 //! public either.

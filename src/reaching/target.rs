@@ -1,4 +1,4 @@
-//! The URL of an endpoint, read: what it may be is decided before anybody connects.
+//! The URL of a place that somebody named, read: what it may be is decided before anybody connects.
 
 use std::net::IpAddr;
 
@@ -8,9 +8,9 @@ use url::{Host, Url};
 /// Bytes of a URL.
 const BYTES_MAX: usize = 2048;
 
-/// Where an endpoint is.
+/// Where a place is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub struct Target {
     /// As it is asked for: an IPv4 address in odd digits is written in the usual way.
     pub uri: Uri,
     pub host: Named,
@@ -19,7 +19,7 @@ pub(super) struct Target {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Named {
+pub enum Named {
     Address(IpAddr),
     /// To be looked up whenever somebody connects.
     Name(String),
@@ -27,7 +27,7 @@ pub(super) enum Named {
 
 impl Target {
     /// Reads a URL; `Err` says what is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() > BYTES_MAX {
             return Err(format!(
                 "is {} bytes long; at most {BYTES_MAX} are allowed",
@@ -41,7 +41,7 @@ impl Target {
             other => return Err(format!("has the scheme {other}; use https")),
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("holds a user or password, which are not sent: every delivery is signed".to_owned());
+            return Err("holds a user or password, which are not sent".to_owned());
         }
         if url.fragment().is_some() {
             return Err("has a fragment (#…), which is not sent".to_owned());
@@ -63,7 +63,7 @@ impl Target {
     }
 
     /// For logs and the audit trail: paths and queries may hold secrets.
-    pub(super) fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         let scheme = if self.is_plain { "http" } else { "https" };
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());
         format!("{scheme}://{authority}")
