@@ -11,6 +11,7 @@ mod api;
 mod assets;
 mod audit;
 mod entry;
+mod eyes;
 mod figures;
 mod form;
 mod health;
@@ -29,6 +30,7 @@ mod sale;
 mod sales;
 mod saved;
 mod schema;
+mod standing;
 mod stream;
 mod visitor;
 mod webhooks;
@@ -100,6 +102,10 @@ impl Console {
             .route(
                 "/console/sales/{id}/revisions/{revision}",
                 get(revisions::revision).post(revisions::activate),
+            )
+            .route(
+                "/console/sales/{id}/revisions/{revision}/approve",
+                post(eyes::approve),
             )
             .route("/console/sales/{id}/orders", get(orders::list).post(orders::act))
             .route("/console/sales/{id}/orders/jobs/{job}", get(orders::job))

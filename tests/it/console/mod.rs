@@ -2,6 +2,7 @@
 
 mod acts;
 mod desk;
+mod eyes;
 mod login;
 mod orders;
 mod pages;
