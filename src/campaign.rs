@@ -1,5 +1,6 @@
 //! Campaigns, revisions and the names in them; pure data with the checks every edge shares.
 
+mod four_eyes;
 mod origins;
 mod pause;
 mod restock;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::four_eyes::FourEyes;
 pub use self::origins::{ORIGIN_BYTES_MAX, ORIGINS_MAX, OriginError, Origins};
 pub use self::pause::{Pause, Paused};
 pub use self::restock::Restock;

@@ -1,5 +1,7 @@
 //! Revisions: immutable configurations of a campaign, with the plan they compiled to.
 
+mod content;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::campaign::{Campaign, STOCK_MAX, Schedule, Sku, Skus};
 use crate::plan::fold::list_of;
 use crate::plan::{Audiences, CheckContext, Expr, Folds, Plan};
+
+pub use content::{Content, Unapproved};
 
 /// One rule of a revision, its module pinned by digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

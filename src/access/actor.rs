@@ -16,6 +16,7 @@ struct Identity {
     /// `None`: of all.
     merchant: Option<String>,
     key: Option<KeyHead>,
+    is_root: bool,
 }
 
 /// What a key says of itself, but for its secret.
@@ -34,8 +35,9 @@ pub struct KeyHead {
 }
 
 impl Actor {
-    fn of_all(name: &str, scopes: Scopes) -> Self {
+    fn of_all(name: &str, scopes: Scopes, is_root: bool) -> Self {
         Self(Arc::new(Identity {
+            is_root,
             name: name.to_owned(),
             scopes,
             merchant: None,
@@ -45,17 +47,17 @@ impl Actor {
 
     /// The holder of the root token, under the name that the audit trail has always had.
     pub fn root() -> Self {
-        Self::of_all("admin", Scopes::all())
+        Self::of_all("admin", Scopes::all(), true)
     }
 
     /// A program of this machine, where there is no token.
     pub fn local() -> Self {
-        Self::of_all("local", Scopes::all())
+        Self::of_all("local", Scopes::all(), true)
     }
 
     /// The holder of the payment system's token; `name` is what order changes say.
     pub fn payments(name: &str) -> Self {
-        Self::of_all(name, Role::Payments.scopes())
+        Self::of_all(name, Role::Payments.scopes(), false)
     }
 
     /// The holder of a key.
@@ -66,12 +68,18 @@ impl Actor {
             scopes: key.scopes.clone(),
             merchant: key.merchant.clone(),
             key: Some(key),
+            is_root: false,
         }))
     }
 
     /// As the audit trail names who changed something.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Whether it may everything: the holder of the root token, and whoever asks where there is none.
+    pub fn is_root(&self) -> bool {
+        self.0.is_root
     }
 
     /// The key that it came with; `None` of a token.

@@ -3,10 +3,12 @@
 
 mod actor;
 mod key;
+mod lineage;
 mod scope;
 
 pub use actor::{Actor, KeyHead};
 pub use key::{KeyDigest, KeyText, digest};
+pub use lineage::{Lineage, is_same_person};
 pub use scope::{Role, Scope, Scopes};
 
 /// The merchant of everything that was there before merchants were.

@@ -19,6 +19,9 @@ pub enum Scope {
     /// Put a revision in force, at once or at a time.
     #[serde(rename = "rules:activate")]
     RulesActivate,
+    /// Agree to what another person has made: a revision, or a change of a sale that needs two people.
+    #[serde(rename = "rules:approve")]
+    RulesApprove,
     /// Look at orders, and download them.
     #[serde(rename = "orders:read")]
     OrdersRead,
@@ -55,10 +58,11 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::CampaignsRead,
         Self::CampaignsWrite,
         Self::RulesActivate,
+        Self::RulesApprove,
         Self::OrdersRead,
         Self::OrdersWrite,
         Self::Payments,
@@ -78,6 +82,7 @@ impl Scope {
             Self::CampaignsRead => "campaigns:read",
             Self::CampaignsWrite => "campaigns:write",
             Self::RulesActivate => "rules:activate",
+            Self::RulesApprove => "rules:approve",
             Self::OrdersRead => "orders:read",
             Self::OrdersWrite => "orders:write",
             Self::Payments => "payments",
@@ -104,6 +109,7 @@ impl Scope {
                 "make, change, pause and end campaigns; make revisions, and simulate them"
             }
             Self::RulesActivate => "put a revision in force, at once or at a time",
+            Self::RulesApprove => "approve what another person made, where a campaign needs two",
             Self::OrdersRead => "look at orders, and download them",
             Self::OrdersWrite => "have orders paid, cancelled and refunded, one or many",
             Self::Payments => "look at one order, and have it paid, cancelled and refunded",
@@ -180,6 +186,7 @@ const OPERATOR: &[Scope] = &[
     Scope::CampaignsRead,
     Scope::CampaignsWrite,
     Scope::RulesActivate,
+    Scope::RulesApprove,
     Scope::OrdersRead,
     Scope::OrdersWrite,
     Scope::ListsRead,
@@ -190,6 +197,7 @@ const MERCHANT: &[Scope] = &[
     Scope::CampaignsRead,
     Scope::CampaignsWrite,
     Scope::RulesActivate,
+    Scope::RulesApprove,
     Scope::OrdersRead,
     Scope::OrdersWrite,
     Scope::ListsRead,

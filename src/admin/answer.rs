@@ -11,12 +11,13 @@ use serde::de::DeserializeOwned;
 use crate::control::{Answered, ControlError};
 use crate::order::OrderState;
 use crate::plan::diff::{Change, needs_accept};
+use crate::revision::Unapproved;
 use crate::serving;
 use crate::serving::body::{Bounds, Unread};
 use crate::wire::problem::{
-    ACCEPT_MISSING, CONFLICT, Fault, IDEMPOTENCY_KEY, IN_PROGRESS, INTERNAL, INVALID, KEY_REUSED, MALFORMED,
-    MEDIA_TYPE, MODULE_REFUSED, NOT_LANDED_YET, ORDER_EXPIRED, ORDER_STATE, PROOF_FAILED, TOO_LARGE,
-    UNAVAILABLE, UNKNOWN,
+    ACCEPT_MISSING, ANOTHER_PERSON, APPROVAL_NEEDED, APPROVAL_STALE, CONFLICT, Fault, IDEMPOTENCY_KEY,
+    IN_PROGRESS, INTERNAL, INVALID, KEY_REUSED, MALFORMED, MEDIA_TYPE, MODULE_REFUSED, NOT_LANDED_YET,
+    ORDER_EXPIRED, ORDER_STATE, PROOF_FAILED, TOO_LARGE, UNAVAILABLE, UNKNOWN,
 };
 use crate::wire::{self, Problem, is_media_type, json};
 
@@ -58,6 +59,15 @@ fn problem(error: ControlError) -> Problem {
             Problem::new(&ORDER_EXPIRED, detail).member("state", &OrderState::Expired)
         }
         ControlError::NotLanded(detail) => Problem::new(&NOT_LANDED_YET, detail),
+        ControlError::Unapproved(Unapproved::Stale { detail, differs }) => {
+            let problem = Problem::new(&APPROVAL_STALE, detail);
+            match differs.is_empty() {
+                true => problem,
+                false => problem.member("differs", &differs),
+            }
+        }
+        ControlError::Unapproved(why) => Problem::new(&APPROVAL_NEEDED, why.to_string()),
+        ControlError::NotAnother(detail) => Problem::new(&ANOTHER_PERSON, detail),
         ControlError::AcceptMissing(changes) => accept_missing(&changes),
         ControlError::Proof(counterexample) => {
             tracing::error!(?counterexample, "interpreter and script part");
@@ -164,8 +174,12 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Ref
 /// 200 with what a change answers.
 pub(super) fn changed(answered: Answered) -> Response {
     let json = HeaderValue::from_static("application/json");
+    let status = match answered.is_proposed {
+        true => StatusCode::ACCEPTED,
+        false => StatusCode::OK,
+    };
     once(
-        ([(header::CONTENT_TYPE, json)], answered.body),
+        (status, [(header::CONTENT_TYPE, json)], answered.body),
         answered.is_replay,
     )
 }

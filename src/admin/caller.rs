@@ -21,6 +21,11 @@ impl Caller {
         self.asker.by()
     }
 
+    /// Whether they hold the root token, or need none here.
+    pub(super) fn is_root(&self) -> bool {
+        self.actor.is_root()
+    }
+
     /// What they may, and whose things they see.
     pub(super) fn actor(&self) -> &Actor {
         &self.actor

@@ -84,6 +84,8 @@ struct Head {
     merchant: String,
     revision: u32,
     state: &'static str,
+    /// Whether what decides in it needs the approval of another person.
+    four_eyes: bool,
     /// Also before it opens, and after it closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<PausedView>,
@@ -146,6 +148,7 @@ fn head(row: &CampaignRow, now: i64) -> Head {
             true => "archived",
             false => row.schedule.state(now, row.pause.pause.at(now)),
         },
+        four_eyes: row.four_eyes.is_on(),
         paused: PausedView::of(&row.pause, now),
         opens_at: Moment(row.schedule.opens_at),
         closes_at: Moment(row.schedule.closes_at),

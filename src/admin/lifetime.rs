@@ -75,7 +75,9 @@ pub(super) async fn delete(
     asked: Result<Query<DeleteQuery>, QueryRejection>,
 ) -> Result<StatusCode, Refused> {
     let DeleteQuery { note } = query(asked)?;
-    let operation = Operation::by(caller.by(), &id, DELETE).asked(None, note.as_deref());
+    let operation = Operation::by(caller.by(), &id, DELETE)
+        .asked(None, note.as_deref())
+        .by_root(caller.is_root());
     admin.rules.delete_campaign(operation).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,6 +8,7 @@ mod caller;
 mod campaigns;
 mod config;
 mod door;
+mod eyes;
 mod guard;
 mod inside;
 mod keys;
@@ -66,6 +67,7 @@ pub use audit::Trail;
 pub use buyers::Buyers;
 pub use config::Config;
 pub use door::Parameters;
+pub use eyes::Eyes;
 pub use guard::Address;
 pub use inside::{Holder, Inside, KeyDigest, key_digest};
 pub use keys::Keys;
@@ -111,7 +113,9 @@ pub fn bind(listen: SocketAddr, token: Option<&str>) -> Result<TcpListener, Star
 type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 
 /// What the control plane asks of [`Control`].
-pub trait Rules: Buyers + Keys + LandedOrders + Lifetime + OrderJobs + OrderLife + Running + Trail {
+pub trait Rules:
+    Buyers + Eyes + Keys + LandedOrders + Lifetime + OrderJobs + OrderLife + Running + Trail
+{
     fn upload_module<'a>(
         &'a self,
         by: AskedBy<'a>,
@@ -417,6 +421,19 @@ impl Admin {
             )
             .route("/campaigns/{id}/revisions/{revision}", get(revisions::show))
             .route("/campaigns/{id}/revisions/{revision}/diff", get(revisions::diff))
+            .route(
+                "/campaigns/{id}/revisions/{revision}/approve",
+                post(eyes::approve).delete(eyes::withdraw),
+            )
+            .route("/campaigns/{id}/proposals", get(eyes::proposals))
+            .route(
+                "/campaigns/{id}/proposals/{proposal}",
+                delete(eyes::withdraw_proposal),
+            )
+            .route(
+                "/campaigns/{id}/proposals/{proposal}/approve",
+                post(eyes::approve_proposal),
+            )
             .route("/campaigns/{id}/activate", post(revisions::activate))
             .route("/campaigns/{id}/simulate", post(simulate::simulate))
             .route("/campaigns/{id}/orders", get(orders::list))

@@ -17,7 +17,9 @@ use super::campaigns::{ScriptQuery, limit};
 use super::query::{parameters, query};
 use super::routes::needs;
 use crate::access::Scope;
-use crate::control::{ACTIVATE, ActivatedAt, NewRevision, Operation, RevisionAnswer, RevisionHead};
+use crate::control::{
+    ACTIVATE, ActivatedAt, NewRevision, Operation, RevisionAnswer, RevisionHead, StandingView,
+};
 use crate::plan::Folds;
 use crate::revision::PinnedRule;
 use crate::wire::problem::UNKNOWN;
@@ -134,6 +136,8 @@ pub(super) struct Shown {
     lists: BTreeMap<String, u32>,
     /// Against the revision before it.
     changed: Vec<String>,
+    #[serde(flatten)]
+    standing: StandingView,
 }
 
 impl From<ActivatedAt> for Activation {
@@ -168,7 +172,7 @@ impl From<RevisionHead> for Head {
 }
 
 /// The campaign and the number in a path; what is no number names no revision.
-fn named(path: Result<Path<(String, u32)>, PathRejection>) -> Result<(String, u32), Refused> {
+pub(super) fn named(path: Result<Path<(String, u32)>, PathRejection>) -> Result<(String, u32), Refused> {
     match path {
         Ok(Path(named)) => Ok(named),
         Err(rejection) => {
@@ -241,6 +245,7 @@ pub(super) async fn show(
         shadow: head.shadow,
         lists: head.lists,
         changed: head.changed,
+        standing: view.standing,
     })
     .into_response())
 }
@@ -271,7 +276,9 @@ pub(super) async fn activate(
         accept,
         note,
     } = read_json(&headers, body).await?;
-    let operation = Operation::by(caller.by(), &id, ACTIVATE).asked(key.as_deref(), note.as_deref());
+    let operation = Operation::by(caller.by(), &id, ACTIVATE)
+        .asked(key.as_deref(), note.as_deref())
+        .by_root(caller.is_root());
     let answered = admin.rules.activate(operation, revision, &accept).await?;
     Ok(changed(answered))
 }

@@ -58,6 +58,8 @@ pub(super) const BASE: &str = "/admin/v1";
 const SEE: &[Scope] = &[Scope::CampaignsRead];
 const WRITE: &[Scope] = &[Scope::CampaignsWrite];
 const ACTIVATE: &[Scope] = &[Scope::RulesActivate];
+const APPROVE: &[Scope] = &[Scope::RulesApprove];
+const PROPOSE: &[Scope] = &[Scope::CampaignsWrite, Scope::RulesApprove];
 const ORDERS: &[Scope] = &[Scope::OrdersRead];
 const BULK: &[Scope] = &[Scope::OrdersWrite];
 const ORDER: &[Scope] = &[Scope::OrdersRead, Scope::Payments];
@@ -102,6 +104,31 @@ pub const ROUTES: &[Route] = &[
         "GET",
         "/campaigns/{id}/revisions/{revision}/diff",
         SEE,
+        Reach::Campaign,
+    ),
+    route(
+        "POST",
+        "/campaigns/{id}/revisions/{revision}/approve",
+        APPROVE,
+        Reach::Campaign,
+    ),
+    route(
+        "DELETE",
+        "/campaigns/{id}/revisions/{revision}/approve",
+        APPROVE,
+        Reach::Campaign,
+    ),
+    route("GET", "/campaigns/{id}/proposals", SEE, Reach::Campaign),
+    route(
+        "DELETE",
+        "/campaigns/{id}/proposals/{proposal}",
+        PROPOSE,
+        Reach::Campaign,
+    ),
+    route(
+        "POST",
+        "/campaigns/{id}/proposals/{proposal}/approve",
+        APPROVE,
         Reach::Campaign,
     ),
     route("POST", "/campaigns/{id}/simulate", WRITE, Reach::Campaign),

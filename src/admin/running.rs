@@ -146,7 +146,9 @@ pub(super) async fn resume(
     body: Body,
 ) -> Result<Response, Refused> {
     let (key, note) = key_and_note(&headers, body).await?;
-    let operation = Operation::by(caller.by(), &id, RESUME).asked(key.as_deref(), note.as_deref());
+    let operation = Operation::by(caller.by(), &id, RESUME)
+        .asked(key.as_deref(), note.as_deref())
+        .by_root(caller.is_root());
     Ok(changed(admin.rules.resume(operation).await?))
 }
 
@@ -176,7 +178,9 @@ pub(super) async fn change(
     let key = idempotency_key(&headers)?;
     let change: CampaignChange = read_json(&headers, body).await?;
     let note = change.note.clone();
-    let operation = Operation::by(caller.by(), &id, CHANGE).asked(key.as_deref(), note.as_deref());
+    let operation = Operation::by(caller.by(), &id, CHANGE)
+        .asked(key.as_deref(), note.as_deref())
+        .by_root(caller.is_root());
     let changed_so = admin.rules.change_campaign(operation, change, dry_run).await?;
     Ok(changed(changed_so))
 }

@@ -56,8 +56,9 @@ async fn change_of(
     let StockQuery { dry_run } = query(asked)?;
     let key = idempotency_key(&headers)?;
     let body: StockBody = read_json(&headers, body).await?;
-    let operation =
-        Operation::by(caller.by(), campaign, STOCK_CHANGE).asked(key.as_deref(), body.note.as_deref());
+    let operation = Operation::by(caller.by(), campaign, STOCK_CHANGE)
+        .asked(key.as_deref(), body.note.as_deref())
+        .by_root(caller.is_root());
     let answered = admin.rules.change_stock(operation, sku, &body, dry_run).await?;
     Ok(changed(answered))
 }
@@ -74,9 +75,11 @@ pub(super) async fn create(
     let StockQuery { dry_run } = query(asked)?;
     let key = idempotency_key(&headers)?;
     let new: NewSku = read_json(&headers, body).await?;
-    let operation = Operation::by(caller.by(), &id, SKU_CREATE).asked(key.as_deref(), new.note.as_deref());
+    let operation = Operation::by(caller.by(), &id, SKU_CREATE)
+        .asked(key.as_deref(), new.note.as_deref())
+        .by_root(caller.is_root());
     let mut answer = changed(admin.rules.add_sku(operation, &new, dry_run).await?);
-    if !dry_run {
+    if !dry_run && answer.status() == StatusCode::OK {
         *answer.status_mut() = StatusCode::CREATED;
     }
     Ok(answer)

@@ -262,6 +262,7 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
         releases: Default::default(),
         origins: None,
         merchant: None,
+        four_eyes: false,
     };
     parts.control.create_campaign("rushgate dev", demo).await?;
     Ok(())

@@ -40,6 +40,7 @@ pub(super) async fn run(
     parts.flow.register(&mut registry);
     parts.host.register(&mut registry);
     parts.sample.register(&mut registry);
+    parts.control.register(&mut registry);
     let stages = Stages::new(
         parts.admission.clone(),
         adapters.store.clone(),

@@ -24,6 +24,8 @@ pub(super) struct Campaign {
     pub(super) redis_whole: bool,
     #[serde(default)]
     pub(super) scheduled: Vec<Scheduled>,
+    #[serde(default)]
+    pub(super) four_eyes: bool,
     /// Where rules of the active revision decide in shadow.
     #[serde(default)]
     pub(super) shadow: Option<Shadow>,
@@ -155,9 +157,35 @@ pub(super) struct Rule {
     pub(super) params: Value,
 }
 
+/// A person, and what is theirs.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Named {
+    pub(super) person: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Approval {
+    pub(super) person: String,
+    pub(super) at: Timestamp,
+    #[serde(default)]
+    pub(super) withdrawn_at: Option<Timestamp>,
+}
+
 /// A revision: stored, or as a dry run says it would be.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Revision {
+    #[serde(default)]
+    pub(super) digest: Option<String>,
+    #[serde(default)]
+    pub(super) made_by: Option<Named>,
+    #[serde(default)]
+    pub(super) approvals: Vec<Approval>,
+    #[serde(default)]
+    pub(super) approved: bool,
+    #[serde(default)]
+    pub(super) may_activate: bool,
+    #[serde(default)]
+    pub(super) lacks: Option<String>,
     #[serde(default)]
     pub(super) revision: Option<u32>,
     pub(super) explain: Vec<String>,

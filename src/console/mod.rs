@@ -11,6 +11,7 @@ mod api;
 mod assets;
 mod audit;
 mod entry;
+mod eyes;
 mod figures;
 mod form;
 mod health;
@@ -30,6 +31,7 @@ mod sale;
 mod sales;
 mod saved;
 mod schema;
+mod standing;
 mod stream;
 mod uploads;
 mod visitor;
@@ -111,6 +113,10 @@ impl Console {
             .route(
                 "/console/sales/{id}/revisions/{revision}",
                 get(revisions::revision).post(revisions::activate),
+            )
+            .route(
+                "/console/sales/{id}/revisions/{revision}/approve",
+                post(eyes::approve),
             )
             .route("/console/sales/{id}/orders", get(orders::list).post(orders::act))
             .route("/console/sales/{id}/orders/jobs/{job}", get(orders::job))

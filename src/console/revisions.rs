@@ -20,6 +20,7 @@ use super::meaning::Meaning;
 use super::page::{self, Frame};
 use super::rules::asked;
 use super::sale::{Heading, Notice, shown, with_notice};
+use super::standing::Standing;
 use super::visitor::{Reached, Visitor};
 use super::words::{Words, fill};
 
@@ -52,8 +53,8 @@ type Accept = (String, String, bool);
 
 #[derive(Template)]
 #[template(path = "revision.html")]
-struct RevisionPage {
-    frame: Frame,
+pub(super) struct RevisionPage {
+    pub(super) frame: Frame,
     heading: Heading,
     number: u32,
     is_active: bool,
@@ -68,6 +69,15 @@ struct RevisionPage {
     key: String,
     faults: Vec<Fault>,
     curl: String,
+    /// Where two people have to agree.
+    standing: Option<Standing>,
+}
+
+impl RevisionPage {
+    /// Why it cannot be put in force; empty where it can.
+    fn lacks(&self) -> &str {
+        self.standing.as_ref().map_or("", |standing| &standing.lacks)
+    }
 }
 
 #[derive(Template)]
@@ -165,7 +175,8 @@ fn activation(id: &str, number: u32, form: &Form) -> Ask {
     Ask::send(Method::POST, format!("/campaigns/{}/activate", segment(id)), body)
 }
 
-async fn page_of(
+/// The page of a revision, with what went wrong.
+pub(super) async fn page_of(
     console: &Console,
     (visitor, reached): (&Visitor, &Reached),
     (id, number): (&str, u32),
@@ -182,7 +193,10 @@ async fn page_of(
     let (active, accept) = (revision.active, accepts(words, &revision.changes, form));
     let mut meaning = Meaning::of(words, &revision);
     meaning.has_comparison &= !active;
+    let looks = (reached, visitor.session.is_some());
+    let standing = Standing::of(words, (&campaign, &revision), number, looks);
     Ok(RevisionPage {
+        standing,
         frame: frame.asking(&asked, reached, SCOPE),
         heading: Heading::of(&campaign, "revisions"),
         number,

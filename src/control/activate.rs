@@ -21,7 +21,7 @@ use crate::needs::ANSWER_MAX;
 use crate::plan::diff::{Change, Class, Part, filled};
 use crate::ruleset::{Active, Compiled};
 use crate::state::Whose;
-use crate::store::{CampaignEdit, CampaignRow};
+use crate::store::{CampaignEdit, CampaignRow, StoreError};
 use crate::wire::Moment;
 
 /// Tries of one shard's fence before an activation is left to the gateways.
@@ -103,6 +103,8 @@ impl Control {
     ) -> Result<Option<Activated>, ControlError> {
         let campaign = operation.campaign;
         let built = self.stored_revision(campaign, revision).await?;
+        // What is refused is refused before the gate is closed for it.
+        self.may_pass(operation, revision).await?;
         self.not_archived(&built)?;
         self.prove(&built).await?;
         // What is refused is refused before its lists are loaded.
@@ -188,12 +190,19 @@ impl Control {
             }
             let mut lines = vec![operation.of_kind(ACTIVATE).line(now, detail)];
             lines.extend(beside.line(operation, now, (revision, built.revision.schedule)));
+            let bypass = operation.bypass(now);
+            let warrant = operation.pass.warrant(Some(&built.revision), &bypass);
             let appended = self
                 .store
-                .insert_activation_with(campaign, revision, epoch, now, (&beside.edit, &lines))
-                .await?;
-            if let Some(activation) = appended {
-                return Ok(Some((activation, seen.schedule, compared)));
+                .insert_activation_with(campaign, revision, epoch, now, warrant, (&beside.edit, &lines))
+                .await;
+            if matches!(&appended, Err(StoreError::Unapproved(_))) {
+                // A try before this one, or what was filled, may have closed the gate.
+                self.open_again(campaign).await;
+            }
+            if let Some(recorded) = appended? {
+                self.alarm(operation, recorded.is_bypass);
+                return Ok(Some((recorded.activation, seen.schedule, compared)));
             }
         }
         self.open_again(campaign).await;

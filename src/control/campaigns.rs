@@ -21,7 +21,7 @@ use crate::plan::{Audiences, Folds};
 use crate::revision::Revision;
 use crate::ruleset::Active;
 use crate::state::Condition;
-use crate::store::CampaignRow;
+use crate::store::{CampaignRow, Founding};
 
 /// As the audit trail names it.
 pub(super) const CREATE: &str = "campaign.create";
@@ -136,7 +136,12 @@ impl Control {
             .insert_campaign_with(
                 &campaign,
                 &first,
-                (origins.as_ref(), &new.terms(), new.owner()),
+                Founding {
+                    origins: origins.as_ref(),
+                    terms: &new.terms(),
+                    merchant: new.owner(),
+                    four_eyes: new.four_eyes,
+                },
                 &[line],
             )
             .await?;

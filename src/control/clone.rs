@@ -98,6 +98,7 @@ impl Control {
                 .origins
                 .map(|origins| origins.iter().map(str::to_owned).collect()),
             merchant: Some(row.merchant),
+            four_eyes: row.four_eyes.is_on(),
         };
         let mut told = json!(clone);
         told["clone_of"] = json!({"campaign": source, "revision": active.revision.number});

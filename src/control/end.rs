@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::activate::Beside;
 use super::considered::REVISION_CREATE;
-use super::operations::{Answered, Operation};
+use super::operations::{Answered, Operation, Pass};
 use super::pause::{PAUSE, RESUME};
 use super::{Activated, Control, ControlError};
 use crate::campaign::Schedule;
@@ -80,6 +80,7 @@ impl Control {
         operation: Operation<'_>,
         now: i64,
     ) -> Result<(Activated, Schedule, Option<String>), ControlError> {
+        let operation = operation.passing(Pass::Less);
         let before = self.row(operation.campaign).await?.schedule;
         let told = |revision, after| told(revision, (before, after));
         let beside = Beside {

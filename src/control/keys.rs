@@ -134,6 +134,7 @@ impl Control {
             },
             created_at: now,
             created_by: actor.name().to_owned(),
+            made_with: actor.key().map(|key| key.id.clone()),
             revoked_at: None,
             last_used_at: None,
         };

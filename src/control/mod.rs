@@ -14,6 +14,7 @@ mod compile;
 mod considered;
 mod directory;
 mod end;
+mod eyes;
 mod folding;
 mod job_views;
 mod keys;
@@ -61,6 +62,7 @@ use crate::order::OrderState;
 use crate::plan::PlanError;
 use crate::plan::diff::Change;
 use crate::reaching::{Guarded, System};
+use crate::revision::Unapproved;
 use crate::ruleset::Ruleset;
 use crate::serving::Networks;
 use crate::store::{Store, StoreError};
@@ -75,6 +77,10 @@ pub use campaigns::{CampaignFigures, SkuFigures};
 pub use clone::NewClone;
 pub use compile::{Compared, RevisionAnswer};
 pub use end::{END, Ended};
+pub use eyes::{
+    APPROVE, ApproveBody, Approved, Carried, Metrics, Named, PROPOSAL_APPROVE, PROPOSAL_WITHDRAW,
+    ProposalView, Proposed, StandingView, WITHDRAW,
+};
 pub use job_views::{BULK_STOP, JobView};
 pub use keys::{KeyView, NewKey, NewKeyView};
 pub use life::{OrderAct, OrderActBody, OrderChanged, OrderInFull};
@@ -131,6 +137,12 @@ pub enum ControlError {
     /// 409: an order was admitted and is on its way to the database.
     #[error("{0}")]
     NotLanded(String),
+    /// Two people have to agree to it, and have not.
+    #[error("{0}")]
+    Unapproved(Unapproved),
+    /// 403: it takes another person, or one that is named.
+    #[error("{0}")]
+    NotAnother(String),
     /// 409: the activation re-keys or drops counters and does not name them.
     #[error("{} counter(s) must be accepted", .0.len())]
     AcceptMissing(Vec<Change>),
@@ -191,6 +203,7 @@ impl From<StoreError> for ControlError {
                 Self::Unavailable(error.to_string())
             }
             StoreError::Conflict(what) | StoreError::Contradiction(what) => Self::Conflict(what),
+            StoreError::Unapproved(why) => Self::Unapproved(*why),
             StoreError::Permanent(_) | StoreError::Refused(_) => Self::Internal(error.to_string()),
         }
     }
@@ -256,6 +269,7 @@ pub struct Control {
     repinning: tokio::sync::Mutex<()>,
     under_way: stock::UnderWay,
     turns: turns::Turns,
+    pub metrics: Metrics,
 }
 
 impl Control {
@@ -287,6 +301,7 @@ impl Control {
             repinning: tokio::sync::Mutex::default(),
             under_way: stock::UnderWay::default(),
             turns: turns::Turns::default(),
+            metrics: Metrics::default(),
         }
     }
 

@@ -38,6 +38,22 @@ pub struct Operation<'a> {
     pub key: Option<&'a str>,
     /// What the merchant says about it, for the audit trail.
     pub note: Option<&'a str>,
+    /// Where two people have to agree.
+    pub(super) pass: Pass<'a>,
+}
+
+/// Why something may be done that two people have to agree to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Pass<'a> {
+    /// An approval says so, or it is not done.
+    #[default]
+    Approval,
+    /// Whoever holds the root token may, and everybody hears of it.
+    Root,
+    /// Another person has approved this proposal, by its id.
+    Proposal(&'a str),
+    /// It sells nothing that was not sold before.
+    Less,
 }
 
 impl<'a> Operation<'a> {
@@ -51,7 +67,20 @@ impl<'a> Operation<'a> {
             kind,
             key: None,
             note: None,
+            pass: Pass::Approval,
         }
+    }
+
+    /// The same where whoever holds the root token asks.
+    pub fn by_root(self, is_root: bool) -> Self {
+        match is_root {
+            true => self.passing(Pass::Root),
+            false => self,
+        }
+    }
+
+    pub(super) fn passing(self, pass: Pass<'a>) -> Self {
+        Self { pass, ..self }
     }
 
     /// The same as it is asked for: under this key, with this note.
@@ -77,6 +106,8 @@ pub struct Answered {
     pub body: String,
     /// It was answered before, and nothing was done now.
     pub is_replay: bool,
+    /// Nothing is done yet: it waits for another person.
+    pub is_proposed: bool,
 }
 
 impl Control {
@@ -120,6 +151,7 @@ impl Control {
             return Ok(Answered {
                 body,
                 is_replay: true,
+                is_proposed: false,
             });
         }
         let id = there.id;
@@ -148,6 +180,7 @@ pub(super) fn answered(done: &impl Serialize) -> Result<Answered, ControlError> 
     Ok(Answered {
         body,
         is_replay: false,
+        is_proposed: false,
     })
 }
 

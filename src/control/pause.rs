@@ -4,10 +4,11 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::operations::{Answered, Operation};
+use super::eyes::needs_two;
+use super::operations::{Answered, Operation, Pass};
 use super::problem::Problem;
 use super::{Control, ControlError};
-use crate::campaign::{Campaign, Pause, Paused, Schedule};
+use crate::campaign::{Campaign, FourEyes, Pause, Paused, Schedule};
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::lua::pause::{Put, pause_args, pause_reply};
@@ -98,6 +99,7 @@ impl Control {
         for _ in 0..TRIES {
             let (row, now) = self.running(operation.campaign).await?;
             check_resume_at(row.schedule, resume_at, now)?;
+            waits_until(&row, resume_at)?;
             let there = row.pause.pause.at(now);
             if there == Some(Paused { resume_at }) {
                 // Who paused it may not have come so far as to put it into the engine.
@@ -130,6 +132,7 @@ impl Control {
                 self.put_pause(&row.campaign, row.pause.pause).await?;
                 return Ok(PauseAnswer::of(&row, &row.pause, now, not_paused(&row.pause)));
             }
+            self.may_begin(&row, operation).await?;
             let next = PauseRow {
                 pause: Pause {
                     number: row.pause.pause.number + 1,
@@ -146,6 +149,26 @@ impl Control {
             }
         }
         Err(contested(operation.campaign))
+    }
+
+    /// A sale whose first revision waits for its approval is not resumed before it has it; by the root token alone, and everybody hears of it.
+    async fn may_begin(&self, row: &CampaignRow, operation: Operation<'_>) -> Result<(), ControlError> {
+        if row.four_eyes != FourEyes::Waiting {
+            return Ok(());
+        }
+        if operation.pass != Pass::Root {
+            return Err(needs_two(
+                &format!("that campaign {:?} begins", row.campaign.id),
+                &format!(
+                    "it is paused until another person has approved revision {}",
+                    row.activation.revision
+                ),
+            ));
+        }
+        let bypass = operation.bypass((self.clock)());
+        self.store.begin_unapproved(&row.campaign.id, &[bypass]).await?;
+        self.alarm(operation, true);
+        Ok(())
     }
 
     /// A campaign that can still be changed, and the engine's clock.
@@ -237,6 +260,17 @@ impl Control {
             }
         }
         Err(ControlError::Unavailable(last))
+    }
+}
+
+/// A sale whose first revision waits for its approval does not begin by itself.
+fn waits_until(row: &CampaignRow, resume_at: Option<i64>) -> Result<(), ControlError> {
+    match (row.four_eyes, resume_at) {
+        (FourEyes::Waiting, Some(_)) => Err(needs_two(
+            "a pause that ends by itself",
+            "leave resume_at out: the sale is paused until its first revision is approved",
+        )),
+        _ => Ok(()),
     }
 }
 

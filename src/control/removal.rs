@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::operations::{Operation, check_note};
+use super::eyes::needs_two;
+use super::operations::{Operation, Pass, check_note};
 use super::{Control, ControlError};
 use crate::campaign::Holdings;
 use crate::needs::{ANSWER_MAX, Removal};
@@ -13,6 +14,20 @@ impl Control {
         check_note(operation.note)?;
         let campaign = operation.campaign;
         let row = self.row(campaign).await?;
+        if row.four_eyes.is_on() {
+            if operation.pass != Pass::Root {
+                return Err(needs_two(
+                    &format!(
+                        "that campaign {campaign:?} is removed, and with it that two people have to agree,"
+                    ),
+                    "turn four_eyes off first, which another person approves",
+                ));
+            }
+            // The campaign is gone before anything else could say it.
+            let bypass = operation.bypass((self.clock)());
+            self.store.audit(&[bypass.of_merchant(&row.merchant)]).await?;
+            self.alarm(operation, true);
+        }
         // What is refused is refused with its gate open.
         let held = self.holdings(campaign).await?;
         if !held.is_empty() {

@@ -74,6 +74,10 @@ pub struct NewCampaign {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 64)]
     pub merchant: Option<String>,
+    /// What decides in it needs the approval of another person, from its first revision on: it is paused until that is approved and
+    /// somebody resumes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub four_eyes: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -7,7 +7,7 @@ use super::compile::{Compared, RevisionAnswer, answer};
 use super::operations::ACTIVATE;
 use super::proof::weigh;
 use super::stock::{SKU_CREATE, STOCK_CHANGE};
-use super::{Control, ControlError, versions};
+use super::{Control, ControlError, StandingView, versions};
 use crate::campaign::Schedule;
 use crate::plan::Folds;
 use crate::plan::diff::{self, Class, Stored};
@@ -58,6 +58,8 @@ pub struct ActivatedAt {
 pub struct RevisionView {
     pub head: RevisionHead,
     pub answer: RevisionAnswer,
+    /// Who made it, who approved it.
+    pub standing: StandingView,
 }
 
 struct History {
@@ -159,7 +161,12 @@ impl Control {
         let proof = self.prove(&built).await?;
         let compared = self.compare(&row, &built).await?;
         let answer = answer(&built, Some(number), Vec::new(), proof, Some(compared));
-        Ok(RevisionView { head, answer })
+        let standing = self.standing(&row, number).await?;
+        Ok(RevisionView {
+            head,
+            answer,
+            standing,
+        })
     }
 
     /// What a revision changes against another; against the active one where none is named.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::activate::{Beside, others_activate};
 use super::campaigns::schedule_of;
 use super::considered::Considered;
+use super::eyes::needs_two;
 use super::loader::seller;
 use super::operations::{Answered, Operation};
 use super::origins;
@@ -66,6 +67,9 @@ pub struct CampaignChange {
     )]
     #[schema(value_type = Option<BTreeMap<String, Release>>)]
     pub releases: Option<Option<BTreeMap<String, Release>>>,
+    /// Whether what decides in it needs the approval of another person. To turn that off needs one, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub four_eyes: Option<bool>,
     /// For the audit trail.
     #[schema(max_length = 500)]
     pub note: Option<String>,
@@ -110,6 +114,8 @@ pub struct CampaignChanged {
     /// What other times change against the revision in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// Whether what decides in it needs the approval of another person.
+    pub four_eyes: bool,
     /// Of its orders.
     #[serde(flatten)]
     pub terms: TermsView,
@@ -137,6 +143,11 @@ impl Control {
                 .await;
         }
         let asked = &change;
+        let row = self.row(operation.campaign).await?;
+        if Self::is_proposed(&row, operation) && needs_approval(&row, asked) {
+            let would = self.rehearse(operation.campaign, asked).await?.did;
+            return self.propose(operation, &json!(asked), would).await;
+        }
         self.once(operation, asked, async |_| self.change(operation, asked).await)
             .await
     }
@@ -208,10 +219,14 @@ impl Control {
             changed.epoch = Some(activated.epoch);
             changed.changes = activated.changes;
         } else if edit != CampaignEdit::default() {
-            let line = operation.line((self.clock)(), telling(None));
-            self.store
-                .edit_campaign(operation.campaign, &edit, &[line])
-                .await?;
+            let now = (self.clock)();
+            let line = [operation.line(now, telling(None))];
+            let bypass = operation.bypass(now);
+            let warrant = operation.pass.warrant(None, &bypass);
+            let is_bypass = self
+                .store
+                .edit_campaign_on(operation.campaign, &edit, warrant, &line);
+            self.alarm(operation, is_bypass.await?);
         }
         if edit.title.is_some() || edit.origins.is_some() {
             let about = About {
@@ -248,6 +263,9 @@ impl Control {
         let _turn = self.turns.at(campaign).await;
         for _ in 0..TRIES {
             let row = self.row(campaign).await?;
+            if Self::is_proposed(&row, operation) {
+                return Err(needs_two("a change of times", "ask again, and it is proposed"));
+            }
             let active = self.stored_revision(campaign, row.activation.revision).await?;
             let there = active.revision.schedule;
             if expected.is_some_and(|expected| expected != there) {
@@ -309,7 +327,14 @@ fn edit(
         title: (row.campaign.title != changed.title).then(|| changed.title.clone()),
         origins,
         terms: (before != terms).then(|| terms.clone()),
+        four_eyes: (row.four_eyes.is_on() != changed.four_eyes).then_some(changed.four_eyes),
     }
+}
+
+/// Whether it changes what decides, or that another person has to agree to that.
+fn needs_approval(row: &CampaignRow, asked: &CampaignChange) -> bool {
+    let schedule = schedule_of(row.schedule, asked.opens_at, asked.closes_at);
+    schedule != row.schedule || asked.four_eyes == Some(false)
 }
 
 /// What of it was otherwise, and how it is then, for the audit trail.
@@ -338,6 +363,9 @@ fn from_to(
     if let Some(title) = &edit.title {
         differs("title", json!(row.campaign.title), json!(title));
     }
+    if let Some(four_eyes) = edit.four_eyes {
+        differs("four_eyes", json!(row.four_eyes.is_on()), json!(four_eyes));
+    }
     if let Some(origins) = &edit.origins {
         differs("origins", json!(row.origins.as_deref()), json!(origins));
     }
@@ -365,6 +393,7 @@ impl CampaignChanged {
             epoch: None,
             accept: Vec::new(),
             changes: Vec::new(),
+            four_eyes: asked.four_eyes.unwrap_or(row.four_eyes.is_on()),
             terms: terms.clone().into(),
         }
     }
@@ -386,12 +415,13 @@ fn check(change: &CampaignChange) -> Result<(), ControlError> {
         opens_at: None,
         closes_at: None,
         origins: None,
+        four_eyes: None,
         ..
     } = change
         && !change.is_of_terms()
     {
         problems.push(Problem::new("", "says nothing that is to change").hint(
-            "give \"title\", \"opens_at\", \"closes_at\", \"origins\", \"hold\", \"cancel_by_buyer\" or \"releases\"",
+            "give \"title\", \"opens_at\", \"closes_at\", \"origins\", \"hold\", \"cancel_by_buyer\", \"releases\" or \"four_eyes\"",
         ));
     }
     match change.title.as_deref() {
@@ -472,6 +502,13 @@ fn told(
         parts.push(format!("Its title {verb} {title:?}."));
     }
     parts.extend(terms);
+    if let Some(on) = asked.four_eyes.filter(|on| *on != row.four_eyes.is_on()) {
+        let verb = would("needs", "would need");
+        parts.push(match on {
+            true => format!("What decides in it {verb} the approval of another person from now on; revision {} stays in force.", row.activation.revision),
+            false => format!("What decides in it {verb} nobody's approval any more."),
+        });
+    }
     let origins = origins::after(&asked.origins, row);
     if origins != row.origins {
         parts.push(origins::told(origins.as_deref(), dry_run));

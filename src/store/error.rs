@@ -3,6 +3,8 @@
 use sqlx::error::{DatabaseError, Error, ErrorKind};
 use sqlx::mysql::MySqlDatabaseError;
 
+use crate::revision::Unapproved;
+
 /// Why the database did not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -21,6 +23,9 @@ pub enum StoreError {
     /// Another order has this id already.
     #[error("{0}")]
     Contradiction(String),
+    /// Two people have to agree to it, and have not.
+    #[error("{0}")]
+    Unapproved(Box<Unapproved>),
     /// A value of this call can never be stored; other values can.
     #[error("database: {0}")]
     Refused(String),
@@ -50,6 +55,12 @@ impl StoreError {
             }
             _ => error.into(),
         }
+    }
+}
+
+impl From<Unapproved> for StoreError {
+    fn from(why: Unapproved) -> Self {
+        Self::Unapproved(Box::new(why))
     }
 }
 

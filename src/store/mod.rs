@@ -11,6 +11,7 @@ mod conditions;
 mod config;
 mod dialect;
 mod error;
+mod eyes;
 mod keys;
 mod landing;
 mod leases;
@@ -42,7 +43,7 @@ use sqlx::pool::PoolOptions;
 use sqlx::{Any, AnyPool, ConnectOptions, Connection, MySqlPool, Transaction};
 
 use crate::audience::ListKind;
-use crate::campaign::{Activation, Campaign, Origins, Restock, Schedule};
+use crate::campaign::{Activation, Campaign, FourEyes, Origins, Restock, Schedule};
 use crate::record::At;
 pub use attempts::held::{SampleRow, Spooled};
 pub use attempts::older::AttemptsAt;
@@ -53,11 +54,14 @@ pub use campaigns::CampaignEdit;
 pub use campaigns::pause::PauseRow;
 pub use campaigns::record_version::OlderSender;
 pub use campaigns::revisions::{ActivationRow, AuditRow};
+pub use campaigns::{CampaignEdit, Founding, Recorded};
 pub use changes::releases::Released;
 pub use changes::{CHANGES_AT_ONCE, ChangeRow, ChangedOrder, OrderChange, Outcome};
 pub use config::Config;
 use dialect::Dialect;
 pub use error::StoreError;
+pub use eyes::proposals::{ProposalRow, ProposalState};
+pub use eyes::{Approval, Approving, Maker, RevisionStanding, Warrant};
 pub use keys::merchants::{Issuer, IssuerRow, MerchantEdit, MerchantRow};
 pub use keys::owners::{Owned, Owner};
 pub use keys::{ApiKeyRow, KeyState};
@@ -222,6 +226,7 @@ pub struct CampaignRow {
     pub merchant: String,
     /// How often that merchant's issuer of tokens was changed; 0: it never had one of its own.
     pub issuer_changes: u64,
+    pub four_eyes: FourEyes,
 }
 
 /// Stock of one SKU as the database has it.
@@ -458,6 +463,7 @@ fn at_place(place: &str, error: StoreError) -> StoreError {
         StoreError::Conflict(text) => StoreError::Conflict(format!("{place}: {text}")),
         StoreError::Contradiction(text) => StoreError::Contradiction(format!("{place}: {text}")),
         StoreError::Refused(text) => StoreError::Refused(format!("{place}: {text}")),
+        StoreError::Unapproved(why) => StoreError::Unapproved(why),
         StoreError::Permanent(text) => StoreError::Permanent(format!("{place}: {text}")),
     }
 }

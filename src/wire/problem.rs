@@ -53,6 +53,8 @@ problems! {
         "The request is understood and refused.";
     CANCEL_NOT_ALLOWED = "cancel-not-allowed" 403 final "Buyers cannot cancel"
         "Whoever runs the sale does not let buyers cancel their orders by themselves. Nothing was changed.";
+    ANOTHER_PERSON = "another-person" 403 final "Another person is needed"
+        "Two people have to agree: whoever approves something shows a key that names a person, who is not the one who made it, and has no key that goes back to the same person. Nothing was changed.";
     NOT_FOUND = "not-found" 404 final "No such path"
         "Nothing is served under this path.";
     UNKNOWN_SKU = "unknown-sku" 404 final "Unknown SKU"
@@ -87,6 +89,10 @@ problems! {
     ACCEPT_MISSING = "accept-missing" 409 final "Counters would lose what they hold"
         "Activating the revision changes what counters count, leaves them unread, or has a rule that decides already begin with one \
          at zero: the member changes says what becomes of their counts. Name their ids in accept to activate all the same.";
+    APPROVAL_NEEDED = "approval-needed" 409 final "Approval of another person needed"
+        "What decides in this campaign needs a second person: another one than its maker looks at it and approves it. The detail says what is missing. Nothing was changed.";
+    APPROVAL_STALE = "approval-stale" 409 final "Not what was approved"
+        "What there is is not what was looked at or approved; the member differs names the parts that are others, where that is known. Nothing was changed.";
     CLOSED = "closed" 410 final "Sale closed"
         "The sale is over. Nothing was ordered.";
     TOO_LARGE = "too-large" 413 final "Body too large"
@@ -419,6 +425,7 @@ mod tests {
             ("token-not-yet-valid", 401, true),
             ("forbidden", 403, false),
             ("cancel-not-allowed", 403, false),
+            ("another-person", 403, false),
             ("not-found", 404, false),
             ("unknown-sku", 404, false),
             ("unknown", 404, false),
@@ -434,6 +441,8 @@ mod tests {
             ("order-expired", 409, false),
             ("already-replaced", 409, false),
             ("accept-missing", 409, false),
+            ("approval-needed", 409, false),
+            ("approval-stale", 409, false),
             ("closed", 410, false),
             ("too-large", 413, false),
             ("unsupported-media-type", 415, false),

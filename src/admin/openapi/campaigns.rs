@@ -5,11 +5,16 @@ use super::super::lifetime::DeleteQuery;
 use super::super::running::{ChangeQuery, NoteBody, PauseBody};
 use super::super::stock::StockQuery;
 use crate::control::{
-    CampaignChange, CampaignChanged, Ended, NewCampaign, NewClone, NewSku, PauseAnswer, Planned,
+    CampaignChange, CampaignChanged, Ended, NewCampaign, NewClone, NewSku, PauseAnswer, Planned, Proposed,
     RevisionAnswer, StockBody, StockChanged,
 };
 use crate::wire::openapi::Operation;
-use crate::wire::problem::{ACCEPT_MISSING, CONFLICT, INVALID, PROOF_FAILED};
+use crate::wire::problem::{
+    ACCEPT_MISSING, APPROVAL_NEEDED, APPROVAL_STALE, CONFLICT, INVALID, PROOF_FAILED,
+};
+
+/// Of a campaign in which two people have to agree.
+const WAITS: &str = "Nothing is changed yet: it waits for the approval of another person.";
 
 pub(super) fn operations() -> Vec<Operation> {
     let mut all = made();
@@ -53,9 +58,16 @@ fn made() -> Vec<Operation> {
         .keyed()
         .body::<CampaignChange>()
         .answers::<CampaignChanged>(200, "Every gateway goes by it; of a dry run, what it would be.")
+        .answers::<Proposed>(202, WAITS)
         .replays()
         .of_something()
-        .refuses(&[&CONFLICT, &ACCEPT_MISSING, &PROOF_FAILED]),
+        .refuses(&[
+            &APPROVAL_NEEDED,
+            &APPROVAL_STALE,
+            &CONFLICT,
+            &ACCEPT_MISSING,
+            &PROOF_FAILED,
+        ]),
         Operation::delete(
             "/admin/v1/campaigns/{id}",
             "deleteCampaign",
@@ -64,7 +76,7 @@ fn made() -> Vec<Operation> {
         .query::<DeleteQuery>()
         .answers_nothing(204, "No gateway serves it any more; its id is free.")
         .of_something()
-        .refuses(&[&CONFLICT, &INVALID]),
+        .refuses(&[&APPROVAL_NEEDED, &CONFLICT, &INVALID]),
         Operation::post(
             "/admin/v1/campaigns/{id}/clone",
             "cloneCampaign",
@@ -94,7 +106,7 @@ fn running() -> Vec<Operation> {
         .answers_either::<PauseAnswer, Planned>(200, "No gateway admits any more, or the pause is scheduled.")
         .replays()
         .of_something()
-        .refuses(&[&CONFLICT]),
+        .refuses(&[&APPROVAL_NEEDED, &CONFLICT]),
         Operation::post(
             "/admin/v1/campaigns/{id}/resume",
             "resumeCampaign",
@@ -105,7 +117,7 @@ fn running() -> Vec<Operation> {
         .answers::<PauseAnswer>(200, "Every gateway takes orders again.")
         .replays()
         .of_something()
-        .refuses(&[&CONFLICT]),
+        .refuses(&[&APPROVAL_NEEDED, &CONFLICT]),
         Operation::post(
             "/admin/v1/campaigns/{id}/end",
             "endCampaign",
@@ -138,9 +150,10 @@ fn stock() -> Vec<Operation> {
             .keyed()
             .body::<StockBody>()
             .answers::<StockChanged>(200, "The units are on sale at every gateway, or those taken off at none; of a dry run, what it would be.")
+            .answers::<Proposed>(202, WAITS)
             .replays()
             .of_something()
-            .refuses(&[&CONFLICT, &ACCEPT_MISSING, &PROOF_FAILED])
+            .refuses(&[&APPROVAL_NEEDED, &APPROVAL_STALE, &CONFLICT, &ACCEPT_MISSING, &PROOF_FAILED])
     };
     vec![
         Operation::post(
@@ -153,9 +166,16 @@ fn stock() -> Vec<Operation> {
         .body::<NewSku>()
         .answers::<StockChanged>(201, "It is on sale at every gateway.")
         .answers::<StockChanged>(200, "Of a dry run, what it would be.")
+        .answers::<Proposed>(202, WAITS)
         .replays()
         .of_something()
-        .refuses(&[&CONFLICT, &ACCEPT_MISSING, &PROOF_FAILED]),
+        .refuses(&[
+            &APPROVAL_NEEDED,
+            &APPROVAL_STALE,
+            &CONFLICT,
+            &ACCEPT_MISSING,
+            &PROOF_FAILED,
+        ]),
         change(
             "/admin/v1/campaigns/{id}/skus/{sku}/stock",
             "changeStock",

@@ -166,6 +166,7 @@ fn path_parameters(path: &str, name: &str) -> (&'static str, Value) {
         ),
         "job" => ("Id of the job.", text()),
         "change" => ("Id of the scheduled change.", text()),
+        "proposal" => ("Id of the proposal.", text()),
         "slug" => ("Last part of a problem's `type`.", text()),
         "selector" => (
             "A module by its id (its highest version), `id@version` or digest.",

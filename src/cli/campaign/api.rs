@@ -30,6 +30,8 @@ pub(super) struct Shown {
     pub(super) units_to_database: u64,
     pub(super) redis_whole: bool,
     #[serde(default)]
+    pub(super) four_eyes: bool,
+    #[serde(default)]
     pub(super) hold: Option<Hold>,
     #[serde(default)]
     pub(super) cancel_by_buyer: bool,

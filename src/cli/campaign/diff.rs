@@ -22,6 +22,8 @@ pub(super) struct Difference {
     pub(super) terms: bool,
     /// Whose pages may read what gateways say of it.
     pub(super) origins: bool,
+    /// Whether what decides in it needs a second person: what is asked for.
+    pub(super) four_eyes: Option<bool>,
     /// SKUs with other stock: which, how many units there are, and how many there are to be.
     pub(super) stock: Vec<(String, u64, u64)>,
     /// SKUs that are not sold yet.
@@ -50,6 +52,7 @@ impl Difference {
             terms: (sale.hold, sale.cancel_by_buyer, &sale.releases)
                 != (shown.hold, shown.cancel_by_buyer, &shown.releases),
             origins: sale.origins.is_some() && sale.origins != shown.origins,
+            four_eyes: sale.four_eyes.filter(|on| *on != shown.four_eyes),
             ..Self::default()
         };
         difference.skus(sale, shown);

@@ -4,6 +4,7 @@ mod api;
 mod apply;
 mod change;
 mod diff;
+mod eyes;
 mod list;
 mod running;
 mod sale;
@@ -24,6 +25,16 @@ pub enum Campaign {
     Create(change::Create),
     /// Puts a revision in force, an earlier one as well.
     Activate(change::Activate),
+    /// Shows a revision and approves it, where a campaign needs two people.
+    Approve(eyes::Approve),
+    /// Takes all approvals of a revision back that is not in force.
+    Withdraw(eyes::Withdraw),
+    /// Lists changes that wait for another person, and what became of others.
+    Proposals(eyes::Proposals),
+    /// Shows a change that another person proposed, approves it, and has it made.
+    ApproveProposal(eyes::ApproveProposal),
+    /// Takes a proposal back that waits.
+    WithdrawProposal(eyes::WithdrawProposal),
     /// Creates a campaign like another one, at another time.
     Clone(change::Clone),
     /// Removes a campaign that never admitted an order.
@@ -62,6 +73,11 @@ pub async fn run(command: Campaign) -> anyhow::Result<()> {
         Campaign::Show(args) => list::show(&args).await,
         Campaign::Create(args) => change::create(&args).await,
         Campaign::Activate(args) => change::activate(&args).await,
+        Campaign::Approve(args) => eyes::approve(&args).await,
+        Campaign::Withdraw(args) => eyes::withdraw(&args).await,
+        Campaign::Proposals(args) => eyes::proposals(&args).await,
+        Campaign::ApproveProposal(args) => eyes::approve_proposal(&args).await,
+        Campaign::WithdrawProposal(args) => eyes::withdraw_proposal(&args).await,
         Campaign::Clone(args) => change::clone(&args).await,
         Campaign::Delete(args) => change::delete(&args).await,
         Campaign::Export(args) => list::export(&args).await,

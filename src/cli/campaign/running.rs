@@ -86,6 +86,9 @@ pub struct Set {
     /// What comes back, by reason or state: fraud=stock,refunded=none; of whatever is not named all, and with "" so of everything.
     #[arg(long, value_name = "LIST", value_parser = releases)]
     releases: Option<Releases>,
+    /// Whether what decides in it needs the approval of another person.
+    #[arg(long, value_name = "true|false")]
+    four_eyes: Option<bool>,
     /// A counter that may be re-keyed or dropped, or start at zero; may be given more than once.
     #[arg(long, value_name = "COUNTER")]
     accept: Vec<String>,
@@ -195,6 +198,7 @@ pub(super) async fn set(args: &Set) -> anyhow::Result<()> {
         ("opens_at", json!(args.opens_at)),
         ("closes_at", json!(args.closes_at)),
         ("cancel_by_buyer", json!(args.cancel_by_buyer)),
+        ("four_eyes", json!(args.four_eyes)),
         ("accept", json!(args.accept)),
     ]);
     if let Some(origins) = &args.origins {

@@ -44,6 +44,9 @@ pub(super) struct Sale {
     /// Whose pages in browsers may read what gateways say of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) origins: Option<Origins>,
+    /// Whether what decides in it needs the approval of another person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) four_eyes: Option<bool>,
     /// Lists that have to be there, because rules ask for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) lists: Vec<String>,
@@ -95,6 +98,7 @@ impl Sale {
             cancel_by_buyer: shown.cancel_by_buyer,
             releases: shown.releases.clone(),
             origins: shown.origins.clone(),
+            four_eyes: shown.four_eyes.then_some(true),
             lists: revision.lists.keys().cloned().collect(),
         }
     }

@@ -32,6 +32,8 @@ pub(super) enum Step {
     Terms,
     /// A revision that says all that the file does, put in force.
     Revision,
+    /// Whether what decides in it needs a second person from then on.
+    FourEyes(bool),
 }
 
 /// In the order in which they are made: rules may ask for a SKU that comes with them.
@@ -55,6 +57,8 @@ pub(super) fn steps(sale: &Sale, difference: &Difference) -> Vec<Step> {
     if difference.rules {
         steps.push(Step::Revision);
     }
+    // What comes before it is decided as it was.
+    steps.extend(difference.four_eyes.map(Step::FourEyes));
     steps
 }
 
@@ -96,6 +100,11 @@ impl Step {
                 let body = json!({"hold": sale.hold, "cancel_by_buyer": sale.cancel_by_buyer, "releases": sale.releases});
                 (Method::PATCH, format!("{campaign}{query}"), body)
             }
+            Self::FourEyes(on) => (
+                Method::PATCH,
+                format!("{campaign}{query}"),
+                json!({ "four_eyes": on }),
+            ),
             Self::Revision => return revise(client, sale, accept, dry_run).await,
         };
         if !accept.is_empty() {
@@ -122,6 +131,12 @@ impl Step {
 
     /// Why the step does not bring what the file says, of what it answered: units that are sold cannot be taken off.
     pub(super) fn short(&self, answer: &Value) -> Option<String> {
+        if let Some(id) = answer["proposal"]["id"].as_str() {
+            return Some(format!(
+                "{}: it waits for another person (rushgate campaign approve-proposal, {id})",
+                self.told()
+            ));
+        }
         let Self::Stock(sku, _, to) = self else {
             return None;
         };
@@ -146,6 +161,8 @@ impl Step {
             },
             Self::Terms => "its orders are held, cancelled or given back otherwise".to_owned(),
             Self::Revision => "it has other rules".to_owned(),
+            Self::FourEyes(true) => "nobody has to approve what decides in it".to_owned(),
+            Self::FourEyes(false) => "another person has to approve what decides in it".to_owned(),
         }
     }
 }

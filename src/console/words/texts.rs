@@ -175,6 +175,13 @@ words! {
     activate: "Activate", "激活";
     roll_back: "Roll back to this", "回滚到此修订";
     activate_does: "Every gateway decides by revision {n} when the answer is there, and none by another.", "完成后所有网关都按修订 {n} 决定，不再使用其他修订。";
+    four_eyes: "Two people", "双人审批";
+    made_by: "Made by", "制作人";
+    approved_by: "Approved", "已批准";
+    approved_by_nobody: "by nobody yet", "尚无人批准";
+    approve: "Approve", "批准";
+    approve_does: "You agree to all that this revision holds, as this page shows it, and as its digest says. You are another person than whoever made it.", "您同意本页所示、其摘要所涵盖的此修订的全部内容。您与制作人不是同一人。";
+    digest: "Digest", "摘要";
     revisions: "Revisions", "修订历史";
     lua: "Lua", "Lua";
     lua_hint: "What Redis runs to admit an order under this revision.", "Redis 按此修订受理订单时运行的脚本。";

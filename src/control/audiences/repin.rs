@@ -2,6 +2,7 @@
 //! activation.
 
 use super::super::activate::{Beside, others_activate};
+use super::super::eyes::needs_two;
 use super::super::operations::{ACTIVATE, Operation};
 use super::super::revise::like;
 use super::{Control, ControlError};
@@ -55,6 +56,13 @@ impl Control {
     /// The active revision of a campaign, under its epoch, where it asks for the list.
     async fn pinning(&self, id: &str, campaign: &str) -> Result<(Revision, u64), ControlError> {
         let row = self.row(campaign).await?;
+        if row.four_eyes.is_on() {
+            return Err(needs_two(
+                &format!("that the campaign {campaign:?} goes by another version of a list"),
+                "leave the campaign out of ?activate=, make a revision with the same rules, which pins the newest version, and have \
+                 that approved",
+            ));
+        }
         if row.schedule.is_archived((self.clock)()) {
             return Err(ControlError::Conflict(format!(
                 "the campaign {campaign:?} is archived: it goes by no list"

@@ -6,7 +6,7 @@ use super::{Asked, Control, ControlError, StockChanged};
 use crate::campaign::Sku;
 use crate::failpoint::{self, Point};
 use crate::needs::ANSWER_MAX;
-use crate::store::{CampaignRow, Commit, NewStockChange, StockChangeKind};
+use crate::store::{CampaignRow, Commit, NewStockChange, StockChangeKind, StoreError};
 
 impl Control {
     /// Adds so many units: `sku` is as it is to be. `None` where the campaign is not as `row` says any more.
@@ -49,6 +49,7 @@ impl Control {
         };
         let now = (self.clock)();
         let before = sku.stock - units;
+        let bypass = operation.bypass(now);
         let commit = Commit {
             seen: row.activation.epoch,
             revision: prepared.revision()?,
@@ -59,15 +60,17 @@ impl Control {
                 &asked.wanted.accept,
             ),
             now,
+            warrant: operation.pass.warrant(None, &bypass),
         };
-        if self
-            .store
-            .commit_addition(new, number, sku, commit)
-            .await?
-            .is_none()
-        {
-            return Ok(None);
+        let committed = self.store.commit_addition(new, number, sku, commit).await;
+        if matches!(&committed, Err(StoreError::Unapproved(_))) {
+            // What was filled has closed the gate.
+            self.open_again(campaign).await;
         }
+        let Some(committed) = committed? else {
+            return Ok(None);
+        };
+        self.alarm(operation, committed.is_bypass);
         let change = self.store.stock_change(asked.id).await?;
         let change = change.ok_or_else(|| ControlError::Internal("what was written is gone".to_owned()))?;
         self.finish(change.clone()).await?;

@@ -20,6 +20,8 @@ mod shard;
 use std::collections::HashSet;
 use std::sync::Mutex;
 
+use serde_json::{Value, json};
+
 use super::operations::{Answered, Operation};
 use super::{Control, ControlError};
 use crate::campaign::Campaign;
@@ -39,6 +41,8 @@ pub use asked::{NewSku, StockBody};
 pub const STOCK_CHANGE: &str = "stock.change";
 pub const SKU_CREATE: &str = "sku.create";
 
+/// What a dry run says first.
+const NOTHING_DONE: &str = "Nothing was done.";
 /// Tries of one step while others change the campaign.
 const TRIES: u32 = 5;
 
@@ -69,7 +73,8 @@ impl Control {
     ) -> Result<Answered, ControlError> {
         let wanted = Wanted::of(body, path)?;
         let asked = (path, body);
-        self.restock(operation, &asked, &wanted, dry_run).await
+        let kept = Self::stock_proposal(path, body);
+        self.restock(operation, &asked, (&wanted, &kept), dry_run).await
     }
 
     /// Adds a SKU to a campaign, as [`Self::change_stock`] adds units.
@@ -80,19 +85,44 @@ impl Control {
         dry_run: bool,
     ) -> Result<Answered, ControlError> {
         let wanted = Wanted::of_new(new)?;
-        self.restock(operation, new, &wanted, dry_run).await
+        self.restock(operation, new, (&wanted, &json!(new)), dry_run)
+            .await
+    }
+
+    /// Units that come, and SKUs, wait for another person where a campaign needs two; units that are taken off do not.
+    async fn proposed(
+        &self,
+        operation: Operation<'_>,
+        wanted: &Wanted,
+        kept: &Value,
+    ) -> Result<Option<Answered>, ControlError> {
+        let row = self.row(operation.campaign).await?;
+        if !Self::is_proposed(&row, operation) {
+            return Ok(None);
+        }
+        match wanted.step(&self.row_in_use(operation.campaign).await?)? {
+            Step::Nothing | Step::Remove(..) => Ok(None),
+            Step::Add(..) | Step::New(_) => {
+                let would = self.would_restock(operation, wanted).await?.did;
+                let would = would.trim_start_matches(NOTHING_DONE).trim_start();
+                self.propose(operation, kept, would.to_owned()).await.map(Some)
+            }
+        }
     }
 
     async fn restock(
         &self,
         operation: Operation<'_>,
         asked: &impl serde::Serialize,
-        wanted: &Wanted,
+        (wanted, kept): (&Wanted, &Value),
         dry_run: bool,
     ) -> Result<Answered, ControlError> {
         if dry_run {
             let would = self.would_restock(operation, wanted).await?;
             return super::operations::answered(&would);
+        }
+        if let Some(proposed) = self.proposed(operation, wanted, kept).await? {
+            return Ok(proposed);
         }
         self.once(operation, asked, async |id| {
             let _here = self.under_way.here(&id);
@@ -171,7 +201,7 @@ impl Control {
             is_over: self.is_over(&row),
         };
         Ok(StockChanged {
-            did: format!("Nothing was done. {}", told.would()),
+            did: format!("{NOTHING_DONE} {}", told.would()),
             before: told.before(),
             stock: told.total,
             units: told.signed(),

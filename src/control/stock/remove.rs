@@ -7,7 +7,7 @@ use crate::audit::AskedBy;
 use crate::campaign::Sku;
 use crate::failpoint::{self, Point};
 use crate::order::shown_sku;
-use crate::store::{CampaignRow, Commit, NewStockChange, StockChange, StockChangeKind};
+use crate::store::{CampaignRow, Commit, NewStockChange, StockChange, StockChangeKind, Warrant};
 
 /// Where units stand that nobody has asked for in this request.
 const NO_BODY: &str = "";
@@ -154,6 +154,7 @@ impl Control {
             revision,
             audit: lines,
             now,
+            warrant: Warrant::Less,
         };
         let committed = self.store.commit_removal(change, taken, commit).await?;
         Ok(committed.and(prepared))

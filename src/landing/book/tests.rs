@@ -70,6 +70,7 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
         origins: None,
         merchant: "default".to_owned(),
         issuer_changes: 0,
+        four_eyes: Default::default(),
     };
     (row, revision)
 }

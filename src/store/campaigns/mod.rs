@@ -11,18 +11,19 @@ mod terms;
 use std::sync::Arc;
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Transaction};
 
 use crate::access::DEFAULT_MERCHANT;
 use crate::audit::AuditLine;
 use crate::campaign::{
-    ARCHIVE_LEAD_MS, Activation, Campaign, Origins, RecordVersion, RecordVersionError, Restock, Schedule,
-    Skus, days_ms,
+    ARCHIVE_LEAD_MS, Activation, Campaign, FourEyes, Origins, RecordVersion, RecordVersionError, Restock,
+    Schedule, Skus, days_ms,
 };
 use crate::order::OrderTerms;
 use crate::revision::Revision;
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::error::is_duplicate;
+use crate::store::eyes::{self, Warrant};
 use crate::store::rows::{int, json, maybe_int, maybe_json, maybe_text, moment, narrow, text, to_json};
 use crate::store::time;
 use crate::store::{CampaignRow, Store, StoreError, StoreResult};
@@ -31,18 +32,44 @@ pub use edit::CampaignEdit;
 const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
      c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions, \
      c.record_version, c.pauses, CAST(c.paused_at AS CHAR), CAST(c.resume_at AS CHAR), c.pause_note, \
-     x.number, x.sku_id, x.units, x.epoch, c.stock_change, c.origins, c.merchant, \
+     x.number, x.sku_id, x.units, x.epoch, c.stock_change, c.origins, c.merchant, c.four_eyes, \
      (SELECT m.issuer_changes FROM merchants m WHERE m.merchant_id = c.merchant) \
      FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision \
      LEFT JOIN stock_changes x ON x.campaign_id = c.campaign_id AND x.number = c.stock_change \
      AND x.epoch IS NOT NULL AND x.kind <> 'remove'";
 
+/// How a campaign is made, besides what is in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Founding<'a> {
+    /// `None`: those that the configuration names.
+    pub origins: Option<&'a Origins>,
+    pub terms: &'a OrderTerms,
+    pub merchant: &'a str,
+    /// Its first revision needs the approval of another person: it is paused until it has it.
+    pub four_eyes: bool,
+}
+
+/// An activation that was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    pub activation: Activation,
+    /// Two people had to agree and did not: the root token had it done.
+    pub is_bypass: bool,
+}
+
+/// Why a sale is paused whose first revision waits.
+const WAITS: &str = "its first revision waits for the approval of another person";
+
 impl Store {
     /// [`Self::insert_campaign_with`] of the default merchant, without origins of its own, and without terms for its orders.
     pub async fn insert_campaign(&self, campaign: &Campaign, first: &Revision) -> StoreResult<()> {
-        let terms = OrderTerms::default();
-        self.insert_campaign_with(campaign, first, (None, &terms, DEFAULT_MERCHANT), &[])
-            .await
+        let founding = Founding {
+            origins: None,
+            terms: &OrderTerms::default(),
+            merchant: DEFAULT_MERCHANT,
+            four_eyes: false,
+        };
+        self.insert_campaign_with(campaign, first, founding, &[]).await
     }
 
     /// Campaign, stock rows, revision 1 and its activation with epoch 1, and what the audit trail says of it, in one transaction.
@@ -51,14 +78,20 @@ impl Store {
         &self,
         campaign: &Campaign,
         first: &Revision,
-        (origins, terms, merchant): (Option<&Origins>, &OrderTerms, &str),
+        Founding {
+            origins,
+            terms,
+            merchant,
+            four_eyes,
+        }: Founding<'_>,
         audit: &[AuditLine<'_>],
     ) -> StoreResult<()> {
         let mut tx = self.begin().await?;
         self.hold_modules(&mut tx, first).await?;
         let inserted = sqlx::query(
             "INSERT INTO campaigns (campaign_id, title, uid, buckets, shards, partitions, record_version, revision, epoch, \
-             created_at, origins, merchant) VALUES (?, ?, ?, ?, ?, ?, ?, 1, 1, ?, ?, ?)",
+             created_at, origins, merchant, four_eyes, pauses, paused_at, pause_note) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(campaign.id.as_str())
         .bind(campaign.title.as_str())
@@ -70,6 +103,13 @@ impl Store {
         .bind(time::to_text(campaign.created_at)?)
         .bind(origins.map(to_json).transpose()?)
         .bind(merchant)
+        .bind(match four_eyes {
+            true => FourEyes::Waiting.number(),
+            false => FourEyes::Off.number(),
+        })
+        .bind(i64::from(four_eyes))
+        .bind(four_eyes.then(|| time::to_text(campaign.created_at)).transpose()?)
+        .bind(four_eyes.then_some(WAITS))
         .execute(&mut *tx)
         .await;
         match inserted {
@@ -84,6 +124,7 @@ impl Store {
             skus::insert(&mut tx, &campaign.id, sku, position as i64).await?;
         }
         write_revision(&mut tx, first, &campaign.id, 1).await?;
+        eyes::sign(&mut tx, (&campaign.id, 1), audit).await?;
         let activation = Activation {
             epoch: 1,
             revision: 1,
@@ -172,6 +213,7 @@ impl Store {
         self.hold_modules(&mut tx, revision).await?;
         self.lock_epoch(&mut tx, &revision.campaign).await?;
         let number = append_revision(&mut tx, revision).await?;
+        eyes::sign(&mut tx, (&revision.campaign, number), &audit).await?;
         let lines = audit.into_iter().map(|line| line.saying("revision", number));
         self.append_audit(&mut tx, &lines.collect::<Vec<_>>()).await?;
         tx.commit().await?;
@@ -179,15 +221,7 @@ impl Store {
     }
 
     pub async fn revision(&self, campaign: &str, number: u32) -> StoreResult<Option<Revision>> {
-        let row = sqlx::query(
-            "SELECT campaign_id, revision, rules, CAST(opens_at AS CHAR), CAST(closes_at AS CHAR), plan, plan_digest, \
-             CAST(created_at AS CHAR), audiences, shadow, retention_days, folds, stock FROM revisions WHERE campaign_id = ? AND revision = ?",
-        )
-        .bind(campaign)
-        .bind(i64::from(number))
-        .fetch_optional(&self.pool)
-        .await?;
-        row.as_ref().map(revision_row).transpose()
+        revision_by(&mut *self.pool.acquire().await?, campaign, number).await
     }
 
     /// Appends an activation with the next epoch, unless the last one is no longer the one that the caller has seen: `None`
@@ -199,29 +233,43 @@ impl Store {
         seen: u64,
         now: i64,
     ) -> StoreResult<Option<Activation>> {
-        let alone = (&CampaignEdit::default(), &[][..]);
-        self.insert_activation_with(campaign, revision, seen, now, alone)
-            .await
+        let mut tx = self.begin().await?;
+        if self.lock_epoch(&mut tx, campaign).await? != seen {
+            return Ok(None);
+        }
+        let activation = append_activation(&mut tx, campaign, revision, seen + 1, now).await?;
+        tx.commit().await?;
+        Ok(Some(activation))
     }
 
-    /// The same with what changes of the campaign besides, and what the audit trail says, in one transaction.
+    /// The same on a warrant, with what changes of the campaign besides, and what the audit trail says, in one transaction. `Unapproved`
+    /// where two people have to agree, and have not.
     pub async fn insert_activation_with(
         &self,
         campaign: &str,
         revision: u32,
         seen: u64,
         now: i64,
+        warrant: Warrant<'_>,
         (edit, audit): (&CampaignEdit, &[AuditLine<'_>]),
-    ) -> StoreResult<Option<Activation>> {
+    ) -> StoreResult<Option<Recorded>> {
         let mut tx = self.begin().await?;
         if self.lock_epoch(&mut tx, campaign).await? != seen {
             return Ok(None);
         }
+        let mut is_bypass = self.allow(&mut tx, (campaign, revision), warrant, now).await?;
+        if edit.four_eyes == Some(false) {
+            is_bypass |= self.allow_off(&mut tx, campaign, warrant).await?;
+        }
         let activation = append_activation(&mut tx, campaign, revision, seen + 1, now).await?;
         edit::write(&mut tx, campaign, edit).await?;
-        self.append_audit(&mut tx, audit).await?;
+        self.append_audit(&mut tx, &with_bypass(audit, warrant, is_bypass))
+            .await?;
         tx.commit().await?;
-        Ok(Some(activation))
+        Ok(Some(Recorded {
+            activation,
+            is_bypass,
+        }))
     }
 
     /// Highest epoch of the campaign.
@@ -261,6 +309,36 @@ impl Store {
             .await?;
         row.as_ref().map(|row| narrow(row, 0)).transpose()
     }
+}
+
+/// These lines, and that of a bypass where it is one.
+pub(in crate::store) fn with_bypass<'a>(
+    lines: &[AuditLine<'a>],
+    warrant: Warrant<'a>,
+    is_bypass: bool,
+) -> Vec<AuditLine<'a>> {
+    let mut lines = lines.to_vec();
+    if let (true, Warrant::Root { line, .. }) = (is_bypass, warrant) {
+        lines.push(line.clone());
+    }
+    lines
+}
+
+/// A revision, as its row says now.
+pub(in crate::store) async fn revision_by(
+    connection: &mut AnyConnection,
+    campaign: &str,
+    number: u32,
+) -> StoreResult<Option<Revision>> {
+    let row = sqlx::query(
+        "SELECT campaign_id, revision, rules, CAST(opens_at AS CHAR), CAST(closes_at AS CHAR), plan, plan_digest, \
+         CAST(created_at AS CHAR), audiences, shadow, retention_days, folds, stock FROM revisions WHERE campaign_id = ? AND revision = ?",
+    )
+    .bind(campaign)
+    .bind(i64::from(number))
+    .fetch_optional(&mut *connection)
+    .await?;
+    row.as_ref().map(revision_row).transpose()
 }
 
 /// Writes a revision under the next free number, the campaign being locked.
@@ -391,7 +469,8 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
         stock_change: narrow(row, 21)?,
         origins: maybe_json(row, 22)?.map(Arc::new),
         merchant: text(row, 23)?,
-        issuer_changes: maybe_int(row, 24)?.map_or(0, |changes| u64::try_from(changes).unwrap_or(0)),
+        four_eyes: FourEyes::of(int(row, 24)?),
+        issuer_changes: maybe_int(row, 25)?.map_or(0, |changes| u64::try_from(changes).unwrap_or(0)),
     })
 }
 

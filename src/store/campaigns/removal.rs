@@ -17,7 +17,7 @@ const MAYBE_ORDERS: [Stage; 6] = [
     Stage::Landed,
 ];
 /// Tables whose rows of the campaign go with it; the audit trail keeps what people did.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 13] = [
     "stock",
     "`usage`",
     "operations",
@@ -25,6 +25,8 @@ const TABLES: [&str; 11] = [
     "scheduled_changes",
     "stock_changes",
     "activations",
+    "approvals",
+    "proposals",
     "revisions",
     "webhook_deliveries",
     "webhooks",

@@ -19,6 +19,8 @@ pub struct ApiKeyRow {
     pub created_at: i64,
     /// As the audit trail names whoever made it.
     pub created_by: String,
+    /// The key it was made with; `None`: the root token.
+    pub made_with: Option<String>,
     pub revoked_at: Option<i64>,
     /// To the minute.
     pub last_used_at: Option<i64>,
@@ -43,7 +45,7 @@ impl ApiKeyRow {
 }
 
 const SELECT: &str = "SELECT key_id, name, person, merchant, scopes, CAST(expires_at AS CHAR), CAST(created_at AS CHAR), \
-     created_by, CAST(revoked_at AS CHAR), CAST(last_used_at AS CHAR) FROM api_keys";
+     created_by, CAST(revoked_at AS CHAR), CAST(last_used_at AS CHAR), made_with FROM api_keys";
 
 fn row(row: &AnyRow) -> StoreResult<ApiKeyRow> {
     // A scope that a later release knows opens nothing here.
@@ -62,6 +64,7 @@ fn row(row: &AnyRow) -> StoreResult<ApiKeyRow> {
         created_by: text(row, 7)?,
         revoked_at: maybe_moment(row, 8)?,
         last_used_at: maybe_moment(row, 9)?,
+        made_with: maybe_text(row, 10)?,
     })
 }
 
@@ -76,8 +79,8 @@ impl Store {
         let head = &new.head;
         let mut tx = self.begin().await?;
         sqlx::query(
-            "INSERT INTO api_keys (key_id, name, person, merchant, scopes, expires_at, created_at, created_by, digest) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO api_keys (key_id, name, person, merchant, scopes, expires_at, created_at, created_by, digest, made_with) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(head.id.as_str())
         .bind(head.name.as_str())
@@ -88,6 +91,7 @@ impl Store {
         .bind(time::to_text(new.created_at)?)
         .bind(new.created_by.as_str())
         .bind(digest)
+        .bind(new.made_with.as_deref())
         .execute(&mut *tx)
         .await?;
         self.append_audit(&mut tx, audit).await?;

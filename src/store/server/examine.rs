@@ -14,6 +14,7 @@ use crate::store::{Store, StoreResult, options, parse_url};
 pub const TABLES: &[&str] = &[
     "activations",
     "api_keys",
+    "approvals",
     "attempt_pieces",
     "attempts",
     "audience_buckets",
@@ -40,6 +41,7 @@ pub const TABLES: &[&str] = &[
     "order_changes",
     "order_jobs",
     "orders",
+    "proposals",
     "record_versions",
     "releases",
     "revisions",

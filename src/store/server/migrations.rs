@@ -65,6 +65,7 @@ const FILES: &[File] = &[
     migration!(37, "0037_keys"),
     migration!(39, "0039_console_sessions"),
     migration!(40, "0040_erasure_joins"),
+    migration!(41, "0041_four_eyes"),
     migration!(44, "0044_issuers"),
 ];
 

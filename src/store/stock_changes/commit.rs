@@ -6,7 +6,8 @@ use super::{NewStockChange, StockChange, StockChangeKind};
 use crate::audit::AuditLine;
 use crate::campaign::{Activation, Sku};
 use crate::revision::Revision;
-use crate::store::campaigns::{append_revision, put_in_force, skus};
+use crate::store::campaigns::{append_revision, put_in_force, skus, with_bypass};
+use crate::store::eyes::{self, Warrant};
 use crate::store::rows::{int, narrow, text, to_json};
 use crate::store::time;
 use crate::store::{Store, StoreError, StoreResult};
@@ -22,6 +23,7 @@ pub struct Commit<'a> {
     pub audit: Vec<AuditLine<'a>>,
     /// Milliseconds since 1970-01-01 UTC.
     pub now: i64,
+    pub warrant: Warrant<'a>,
 }
 
 /// What was put in force.
@@ -32,6 +34,8 @@ pub struct Committed {
     pub units: u64,
     pub total: u64,
     pub activation: Activation,
+    /// Two people had to agree and did not: the root token had it done.
+    pub is_bypass: bool,
 }
 
 impl Store {
@@ -207,6 +211,9 @@ impl Store {
         commit: Commit<'_>,
     ) -> StoreResult<Committed> {
         let revision = append_revision(tx, commit.revision).await?;
+        eyes::sign(tx, (campaign, revision), &commit.audit).await?;
+        let place = (campaign, revision);
+        let is_bypass = self.allow(tx, place, commit.warrant, commit.now).await?;
         let activation = Activation {
             epoch: commit.seen + 1,
             revision,
@@ -235,12 +242,14 @@ impl Store {
             ("revision", u64::from(revision)),
             ("epoch", activation.epoch),
         ];
-        self.append_audit(tx, &told(commit.audit, &said)).await?;
+        let lines = with_bypass(&told(commit.audit, &said), commit.warrant, is_bypass);
+        self.append_audit(tx, &lines).await?;
         Ok(Committed {
             number,
             units,
             total,
             activation,
+            is_bypass,
         })
     }
 

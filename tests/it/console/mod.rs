@@ -2,6 +2,7 @@
 
 mod acts;
 mod desk;
+mod eyes;
 mod keys;
 mod login;
 mod orders;

@@ -46,6 +46,7 @@ impl Buyers for Scripted {
         answered(Ok(control::Answered {
             body: body.to_string(),
             is_replay: operation.key == Some("again"),
+            is_proposed: false,
         }))
     }
 

@@ -14,15 +14,17 @@ use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
-    Activated, ActivatedAt, Asked, AudienceUpload, CampaignChange, CampaignFigures, Changed, Compared,
-    ControlError, KeyView, MemberChange, MembersStream, MerchantChange, MerchantView, NewCampaign, NewKey,
-    NewKeyView, NewMerchant, NewRevision, NewSku, Operation, Problem, RevisionAnswer, RevisionHead,
-    RevisionView, SkuFigures, StockBody, Uploaded, UploadedModule,
+    Activated, ActivatedAt, Approved, Asked, AudienceUpload, CampaignChange, CampaignFigures, Carried,
+    Changed, Compared, ControlError, KeyView, MemberChange, MembersStream, MerchantChange, MerchantView,
+    Named, NewCampaign, NewKey, NewKeyView, NewMerchant, NewRevision, NewSku, Operation, Problem,
+    ProposalView, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, StandingView, StockBody, Uploaded,
+    UploadedModule,
 };
 use rushgate::plan::cost::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
 use rushgate::serving::{Door, Limits};
 use rushgate::store::{ApiKeyRow, AudienceRow, CampaignRow, ModuleRow, Owned, Owner};
+use rushgate::wire::Moment;
 use serde_json::{Value, json};
 
 use crate::fronts::stage::PLACED_AT;
@@ -77,6 +79,7 @@ fn row(id: &str) -> CampaignRow {
         origins: None,
         merchant: "default".into(),
         issuer_changes: 0,
+        four_eyes: Default::default(),
     }
 }
 
@@ -209,6 +212,7 @@ fn done() -> rushgate::control::Answered {
     rushgate::control::Answered {
         body: "{}".into(),
         is_replay: false,
+        is_proposed: false,
     }
 }
 
@@ -268,6 +272,78 @@ impl admin::Keys for Scripted {
         _: u32,
     ) -> Answered<'a, Vec<MerchantView>> {
         answered(Ok(Vec::new()))
+    }
+}
+
+fn standing() -> StandingView {
+    StandingView {
+        digest: "d".repeat(64),
+        made_by: None,
+        approvals: Vec::new(),
+        approved: false,
+        may_activate: true,
+        lacks: None,
+    }
+}
+
+fn proposal(id: &str) -> ProposalView {
+    ProposalView {
+        id: id.to_owned(),
+        kind: "stock.change".into(),
+        body: json!({"add": 1}),
+        against: 1,
+        digest: "d".repeat(64),
+        proposed_by: Named {
+            person: "ada".into(),
+            key: None,
+        },
+        at: Moment(0),
+        note: None,
+        state: "waiting",
+        decided_by: None,
+        outcome: None,
+    }
+}
+
+impl admin::Eyes for Scripted {
+    fn approve<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        revision: u32,
+        digest: &'a str,
+    ) -> Answered<'a, Approved> {
+        self.withdraw(operation, revision + u32::from(digest.is_empty()))
+    }
+
+    fn withdraw<'a>(&'a self, operation: Operation<'a>, revision: u32) -> Answered<'a, Approved> {
+        answered(Ok(Approved {
+            campaign: operation.campaign.to_owned(),
+            revision,
+            did: "Done.".into(),
+            standing: standing(),
+        }))
+    }
+
+    fn proposals<'a>(&'a self, _: &'a str) -> Answered<'a, Vec<ProposalView>> {
+        answered(Ok(vec![proposal("p")]))
+    }
+
+    fn approve_proposal<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        id: &'a str,
+        _: &'a str,
+    ) -> Answered<'a, Carried> {
+        answered(Ok(Carried {
+            campaign: operation.campaign.to_owned(),
+            did: "Done.".into(),
+            proposal: proposal(id),
+            answer: json!({}),
+        }))
+    }
+
+    fn withdraw_proposal<'a>(&'a self, _: Operation<'a>, id: &'a str) -> Answered<'a, ProposalView> {
+        answered(Ok(proposal(id)))
     }
 }
 
@@ -429,6 +505,7 @@ impl Rules for Scripted {
             .map(|activated| rushgate::control::Answered {
                 body: serde_json::to_string(&activated).expect("JSON"),
                 is_replay: operation.key == Some("again"),
+                is_proposed: false,
             }),
             3 if accept.is_empty() => Err(ControlError::AcceptMissing(vec![dropped()])),
             4 => Err(ControlError::Proof(Box::new(proof))),
@@ -447,6 +524,7 @@ impl Rules for Scripted {
             body: serde_json::json!({"campaign": operation.campaign, "sku": sku, "dry_run": dry_run})
                 .to_string(),
             is_replay: operation.key == Some("again"),
+            is_proposed: false,
         }))
     }
 
@@ -460,6 +538,7 @@ impl Rules for Scripted {
             body: serde_json::json!({"campaign": operation.campaign, "sku": new.id, "dry_run": dry_run})
                 .to_string(),
             is_replay: operation.key == Some("again"),
+            is_proposed: false,
         }))
     }
 
@@ -477,6 +556,7 @@ impl Rules for Scripted {
         answered(Ok(RevisionView {
             head: head(number),
             answer: revision(Some(number)),
+            standing: standing(),
         }))
     }
 
@@ -780,7 +860,7 @@ async fn campaigns_are_created_listed_and_shown() {
         "created_at": "2026-11-21T10:00:00.000Z", "partitions": [2],
         "skus": [{"id": "mug", "stock": 10, "remaining": 7, "admitted": 3, "landed": 2}],
         "rejected": {"sold-out": 5}, "orders_to_kafka": 1, "units_to_database": 1, "redis_whole": true,
-        "cancel_by_buyer": false,
+        "cancel_by_buyer": false, "four_eyes": false,
     });
     assert_eq!(running.get("/admin/v1/campaigns/spring").await.json(), expected);
 }

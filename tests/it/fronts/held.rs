@@ -28,6 +28,7 @@ fn held(name: &str) -> (KeyText, ApiKeyRow) {
         },
         created_at: 0,
         created_by: "admin".into(),
+        made_with: None,
         revoked_at: None,
         last_used_at: None,
     };

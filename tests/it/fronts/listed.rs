@@ -196,6 +196,7 @@ impl OrderJobs for Scripted {
         answered(Ok(control::Answered {
             body: json!({"act": act.word(), "dry_run": dry_run}).to_string(),
             is_replay: operation.key == Some("again"),
+            is_proposed: false,
         }))
     }
 
@@ -227,6 +228,7 @@ impl Lifetime for Scripted {
             (CLONE, "spring") => Ok(control::Answered {
                 body: body(),
                 is_replay: operation.key == Some("again"),
+                is_proposed: false,
             }),
             (_, other) => Err(ControlError::Unknown(format!("no campaign {other:?}"))),
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rushgate::audit::AuditLine;
 use rushgate::campaign::{Activation, Restock, Sku};
-use rushgate::store::{Commit, Committed, NewStockChange, StockChange, StockChangeKind, Store};
+use rushgate::store::{Commit, Committed, NewStockChange, StockChange, StockChangeKind, Store, Warrant};
 use serde_json::json;
 use testkit::on_both;
 
@@ -42,6 +42,7 @@ fn commit(seen: u64, made: &rushgate::revision::Revision) -> Commit<'_> {
         revision: made,
         audit: vec![line],
         now: NOW,
+        warrant: Warrant::Less,
     }
 }
 
@@ -98,6 +99,7 @@ async fn units_are_added_with_a_revision_in_one_step(db: Database) {
         units: 500,
         total: 505,
         activation,
+        is_bypass: false,
     };
     assert_eq!(committed, expected);
     let row = store.campaign("spring").await.expect("asked").expect("there");

@@ -14,6 +14,7 @@ mod cut_over;
 mod eight_rules;
 mod examples;
 mod folding;
+mod four_eyes;
 mod friday;
 pub mod gate;
 mod issuers_deployed;

@@ -36,6 +36,7 @@ fn row(id: &str, uid: &str) -> CampaignRow {
         origins: None,
         merchant: "default".into(),
         issuer_changes: 0,
+        four_eyes: Default::default(),
     }
 }
 

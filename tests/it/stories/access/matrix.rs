@@ -27,7 +27,7 @@ fn path(route: &Route, of: &Things, webhook: &str, key: &str) -> String {
         "{version}" | "{revision}" => "1".to_owned(),
         "{sku}" => "mug".to_owned(),
         "{member}" => format!("{merchant}-1"),
-        "{job}" | "{change}" => "none".to_owned(),
+        "{job}" | "{change}" | "{proposal}" => "none".to_owned(),
         part if part.starts_with('{') => first.clone(),
         part => part.to_owned(),
     };
@@ -89,6 +89,7 @@ async fn expired(house: &House, now: i64) -> String {
         },
         created_at: now - 172_800_000,
         created_by: "admin".into(),
+        made_with: None,
         revoked_at: None,
         last_used_at: None,
     };
