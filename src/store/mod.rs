@@ -50,7 +50,6 @@ pub use attempts::older::AttemptsAt;
 pub use attempts::pieces::PieceAt;
 pub use audit::{AuditFilter, AuditPlace, TrailChecked};
 pub use buyer_orders::{BuyerOrder, BuyerPlace, OrdersOf};
-pub use campaigns::CampaignEdit;
 pub use campaigns::pause::PauseRow;
 pub use campaigns::record_version::OlderSender;
 pub use campaigns::revisions::{ActivationRow, AuditRow};
