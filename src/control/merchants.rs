@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::check_name;
+use super::operations::{Answered, Operation};
 use super::{Control, ControlError, Problem};
 use crate::access::DEFAULT_MERCHANT;
 use crate::audit::{AskedBy, AuditLine};
@@ -13,8 +14,11 @@ use crate::wire::{Moment, echo};
 /// Merchants of one page at most, and one that says whether more follow.
 const PAGE_MAX: u32 = 101;
 
+/// As the audit trail names it.
+pub const MERCHANT_CREATE: &str = "merchant.create";
+
 /// Body of `POST /admin/v1/merchants`.
-#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMerchant {
     #[schema(
@@ -69,12 +73,25 @@ impl Control {
             created_at: (self.clock)(),
         };
         let detail = serde_json::json!({"name": row.name});
-        let line = AuditLine::new(row.created_at, by, "merchant.create", row.id.as_str(), detail);
+        let line = AuditLine::new(row.created_at, by, MERCHANT_CREATE, row.id.as_str(), detail);
         if !self.store.insert_merchant(&row, &[line]).await? {
             let detail = format!("there is a merchant {} already", echo(&row.id));
             return Err(ControlError::Conflict(detail));
         }
         Ok(row.into())
+    }
+
+    /// The same, once per key.
+    pub async fn create_merchant_once(
+        &self,
+        operation: Operation<'_>,
+        new: NewMerchant,
+    ) -> Result<Answered, ControlError> {
+        let asked = serde_json::json!(new);
+        self.keyed(operation, &asked, async |_| {
+            self.create_merchant(operation.by, new).await
+        })
+        .await
     }
 
     /// Newest first; or one, where it is named.

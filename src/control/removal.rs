@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::operations::{Operation, check_note};
 use super::{Control, ControlError};
+use crate::audit::Stale;
 use crate::campaign::Holdings;
 use crate::needs::{ANSWER_MAX, Removal};
 
@@ -13,6 +14,9 @@ impl Control {
         check_note(operation.note)?;
         let campaign = operation.campaign;
         let row = self.row(campaign).await?;
+        if let Err(ControlError::Changed(stale)) = self.as_seen(operation).await {
+            return Err(self.stale(campaign, *stale).await);
+        }
         // What is refused is refused with its gate open.
         let held = self.holdings(campaign).await?;
         if !held.is_empty() {
@@ -25,6 +29,14 @@ impl Control {
             Ok(Removal::Stays(held)) => {
                 self.open_again(campaign).await;
                 return Err(stays(campaign, held));
+            }
+            Ok(Removal::Changed(tag)) => {
+                self.open_again(campaign).await;
+                let stale = Stale {
+                    tag,
+                    ..Stale::default()
+                };
+                return Err(self.stale(campaign, stale).await);
             }
             Err(why) => {
                 self.open_again(campaign).await;

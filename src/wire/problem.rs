@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Moment;
+use super::tags::quoted;
 
 /// One row of the table.
 #[derive(Debug)]
@@ -89,6 +90,9 @@ problems! {
          at zero: the member changes says what becomes of their counts. Name their ids in accept to activate all the same.";
     CLOSED = "closed" 410 final "Sale closed"
         "The sale is over. Nothing was ordered.";
+    PRECONDITION_FAILED = "precondition-failed" 412 final "Changed since you looked"
+        "If-Match names another ETag than the thing has by now: somebody has changed it since it was read. Nothing was changed. The members \
+         etag, current and last_change say how it is and what was done to it last; look at it, and send the change again with its ETag.";
     TOO_LARGE = "too-large" 413 final "Body too large"
         "The body exceeds the limit that the detail names.";
     MEDIA_TYPE = "unsupported-media-type" 415 final "Unsupported media type"
@@ -185,6 +189,9 @@ pub(super) struct Document {
     #[serde(skip)]
     #[schema(ignore)]
     retry_after: Option<Duration>,
+    /// What the thing has by now; becomes the header `ETag`, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
     /// Becomes the header `Accept-Encoding`.
     #[serde(skip)]
     #[schema(ignore)]
@@ -221,6 +228,7 @@ impl Problem {
             retry_after: (matches!(kind.status, 429 | 503)
                 || matches!(kind.slug, "not-landed-yet" | "in-progress"))
             .then_some(Duration::from_secs(1)),
+            etag: None,
             accept_encoding: None,
         }))
     }
@@ -285,6 +293,12 @@ impl Problem {
         self
     }
 
+    /// The tag that the thing has by now.
+    pub fn tag(mut self, tag: &str) -> Self {
+        self.0.etag = Some(quoted(tag));
+        self
+    }
+
     /// Everything that is wrong; the first one's pointer becomes the document's.
     pub fn errors(mut self, errors: Vec<Fault>) -> Self {
         self.0.pointer = errors.first().map(|fault| fault.pointer.clone());
@@ -314,6 +328,11 @@ impl Problem {
         self.0
             .retry_after
             .map(|wait| (wait.as_millis().div_ceil(1000) as u64).max(1))
+    }
+
+    /// The header `ETag`.
+    pub fn etag(&self) -> Option<&str> {
+        self.0.etag.as_deref()
     }
 
     /// The header `Accept-Encoding`.

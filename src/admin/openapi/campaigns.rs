@@ -27,10 +27,12 @@ fn made() -> Vec<Operation> {
         )
         .says("`dry_run=true` refuses whatever creating it would be refused for, and writes nothing.")
         .query::<CreateQuery>()
+        .keyed()
         .body::<NewCampaign>()
         .answers::<RevisionAnswer>(201, "What its revision answers.")
         .answers::<RevisionAnswer>(200, "Of a dry run, what its revision would answer.")
         .tells("Location", "The campaign.")
+        .replays()
         .refuses(&[&CONFLICT, &PROOF_FAILED]),
         Operation::get("/admin/v1/campaigns", "listCampaigns", "Campaigns, newest first")
             .query::<PageQuery>()
@@ -41,7 +43,10 @@ fn made() -> Vec<Operation> {
             "showCampaign",
             "One campaign, with its figures",
         )
+        .says("The ETag is another one after each change through the control plane, and stays while orders come and go: its figures, and the state \
+            that time brings, go on under it.")
         .answers::<Shown>(200, "The campaign.")
+        .tagged()
         .of_something(),
         Operation::patch(
             "/admin/v1/campaigns/{id}",
@@ -54,6 +59,7 @@ fn made() -> Vec<Operation> {
         .body::<CampaignChange>()
         .answers::<CampaignChanged>(200, "Every gateway goes by it; of a dry run, what it would be.")
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[&CONFLICT, &ACCEPT_MISSING, &PROOF_FAILED]),
         Operation::delete(
@@ -63,6 +69,7 @@ fn made() -> Vec<Operation> {
         )
         .query::<DeleteQuery>()
         .answers_nothing(204, "No gateway serves it any more; its id is free.")
+        .if_match()
         .of_something()
         .refuses(&[&CONFLICT, &INVALID]),
         Operation::post(
@@ -93,6 +100,7 @@ fn running() -> Vec<Operation> {
         .body_if_any::<PauseBody>()
         .answers_either::<PauseAnswer, Planned>(200, "No gateway admits any more, or the pause is scheduled.")
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[&CONFLICT]),
         Operation::post(
@@ -104,6 +112,7 @@ fn running() -> Vec<Operation> {
         .body_if_any::<NoteBody>()
         .answers::<PauseAnswer>(200, "Every gateway takes orders again.")
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[&CONFLICT]),
         Operation::post(
@@ -115,6 +124,7 @@ fn running() -> Vec<Operation> {
         .body_if_any::<NoteBody>()
         .answers::<Ended>(200, "Every gateway says that the sale is over.")
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[&CONFLICT, &PROOF_FAILED]),
         Operation::delete(
@@ -125,6 +135,7 @@ fn running() -> Vec<Operation> {
         .keyed()
         .answers::<Planned>(200, "It is cancelled, now or before.")
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[&CONFLICT, &INVALID]),
     ]
@@ -139,6 +150,7 @@ fn stock() -> Vec<Operation> {
             .body::<StockBody>()
             .answers::<StockChanged>(200, "The units are on sale at every gateway, or those taken off at none; of a dry run, what it would be.")
             .replays()
+            .if_match()
             .of_something()
             .refuses(&[&CONFLICT, &ACCEPT_MISSING, &PROOF_FAILED])
     };
@@ -154,6 +166,7 @@ fn stock() -> Vec<Operation> {
         .answers::<StockChanged>(201, "It is on sale at every gateway.")
         .answers::<StockChanged>(200, "Of a dry run, what it would be.")
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[&CONFLICT, &ACCEPT_MISSING, &PROOF_FAILED]),
         change(

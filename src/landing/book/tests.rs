@@ -69,6 +69,7 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
         stock_change: 0,
         origins: None,
         merchant: "default".to_owned(),
+        tag: String::new(),
     };
     (row, revision)
 }

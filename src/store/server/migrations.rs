@@ -65,6 +65,7 @@ const FILES: &[File] = &[
     migration!(37, "0037_keys"),
     migration!(39, "0039_console_sessions"),
     migration!(40, "0040_erasure_joins"),
+    migration!(43, "0043_contract"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

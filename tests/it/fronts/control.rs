@@ -14,10 +14,10 @@ use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
-    Activated, ActivatedAt, Asked, AudienceUpload, CampaignChange, CampaignFigures, Changed, Compared,
-    ControlError, KeyView, MemberChange, MembersStream, MerchantView, NewCampaign, NewKey, NewKeyView,
-    NewMerchant, NewRevision, NewSku, Operation, Problem, RevisionAnswer, RevisionHead, RevisionView,
-    SkuFigures, StockBody, Uploaded, UploadedModule,
+    self, Activated, ActivatedAt, Asked, AudienceUpload, CampaignChange, CampaignFigures, Changed, Compared,
+    ControlError, KeyView, MemberChange, MembersStream, MerchantView, NewCampaign, NewKey, NewMerchant,
+    NewRevision, NewSku, Operation, Problem, RevisionAnswer, RevisionHead, RevisionView, SkuFigures,
+    StockBody, Uploaded, UploadedModule,
 };
 use rushgate::plan::cost::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
@@ -49,6 +49,18 @@ fn module(id: &str) -> ModuleRow {
     }
 }
 
+/// As a control plane hands on what it answers.
+fn as_answered(answer: RevisionAnswer, lua: bool) -> control::Answered {
+    let answer = RevisionAnswer {
+        lua: answer.lua.filter(|_| lua),
+        ..answer
+    };
+    control::Answered {
+        body: serde_json::to_string(&answer).expect("JSON"),
+        is_replay: false,
+    }
+}
+
 fn row(id: &str) -> CampaignRow {
     CampaignRow {
         campaign: Campaign {
@@ -76,6 +88,7 @@ fn row(id: &str) -> CampaignRow {
         stock_change: 0,
         origins: None,
         merchant: "default".into(),
+        tag: String::new(),
     }
 }
 
@@ -235,7 +248,12 @@ impl admin::Keys for Scripted {
         answered(Ok(()))
     }
 
-    fn create_key<'a>(&'a self, _: AskedBy<'a>, _: &'a Actor, _: NewKey) -> Answered<'a, NewKeyView> {
+    fn create_key<'a>(
+        &'a self,
+        _: Operation<'a>,
+        _: &'a Actor,
+        _: NewKey,
+    ) -> Answered<'a, control::Answered> {
         answered(Err(ControlError::Unavailable("no keys here".into())))
     }
 
@@ -247,7 +265,7 @@ impl admin::Keys for Scripted {
         answered(Err(ControlError::Unknown(format!("no key {id:?}"))))
     }
 
-    fn create_merchant<'a>(&'a self, _: AskedBy<'a>, _: NewMerchant) -> Answered<'a, MerchantView> {
+    fn create_merchant<'a>(&'a self, _: Operation<'a>, _: NewMerchant) -> Answered<'a, control::Answered> {
         answered(Err(ControlError::Unavailable("no merchants here".into())))
     }
 
@@ -351,12 +369,17 @@ impl Rules for Scripted {
         })
     }
 
-    fn create_campaign<'a>(&'a self, _: AskedBy<'a>, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
+    fn create_campaign<'a>(
+        &'a self,
+        _: Operation<'a>,
+        new: NewCampaign,
+        lua: bool,
+    ) -> Answered<'a, control::Answered> {
         answered(match new.id.as_str() {
             "taken" => Err(ControlError::Conflict(
                 "there is a campaign \"taken\" already".into(),
             )),
-            _ => Ok(revision(Some(1))),
+            _ => Ok(as_answered(revision(Some(1)), lua)),
         })
     }
 
@@ -371,24 +394,23 @@ impl Rules for Scripted {
 
     fn create_revision<'a>(
         &'a self,
-        _: AskedBy<'a>,
-        campaign: &'a str,
+        operation: Operation<'a>,
         _: NewRevision,
-        dry_run: bool,
-    ) -> Answered<'a, RevisionAnswer> {
+        (dry_run, lua): (bool, bool),
+    ) -> Answered<'a, control::Answered> {
         let problem = |pointer: &str| Problem {
             pointer: pointer.into(),
             detail: "is less than 1".into(),
             hint: Some("use 1".into()),
         };
-        answered(match campaign {
+        answered(match operation.campaign {
             "invalid" => Err(ControlError::Invalid(vec![
                 problem("/rules/0/params/limit"),
                 problem("/opens_at"),
             ])),
             "down" => Err(ControlError::Unavailable("the database does not answer".into())),
             "broken" => Err(ControlError::Internal("secret".into())),
-            _ => Ok(revision((!dry_run).then_some(2))),
+            _ => Ok(as_answered(revision((!dry_run).then_some(2)), lua)),
         })
     }
 

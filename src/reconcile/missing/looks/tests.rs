@@ -35,6 +35,7 @@ fn row(id: &str, uid: &str) -> CampaignRow {
         stock_change: 0,
         origins: None,
         merchant: "default".into(),
+        tag: String::new(),
     }
 }
 
