@@ -61,11 +61,13 @@ pub trait Rebuilder: Send + Sync + 'static {
 }
 
 /// What became of a campaign that was to be removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removal {
     Gone,
     /// It has admitted somebody, and stays; its gate is closed.
     Stays(Holdings),
+    /// It is not as whoever asks has seen it, and stays; its gate is closed. This is its tag.
+    Changed(String),
 }
 
 /// What the engine has to hold before anybody can be admitted. Errors are sentences.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use crate::audit::Stale;
 use crate::control::{Answered, ControlError};
 use crate::order::OrderState;
 use crate::plan::diff::{Change, needs_accept};
@@ -17,8 +18,9 @@ use crate::serving::body::{Bounds, Unread};
 use crate::wire::problem::{
     ACCEPT_MISSING, ANOTHER_PERSON, APPROVAL_NEEDED, APPROVAL_STALE, CONFLICT, Fault, IDEMPOTENCY_KEY,
     IN_PROGRESS, INTERNAL, INVALID, KEY_REUSED, MALFORMED, MEDIA_TYPE, MODULE_REFUSED, NOT_LANDED_YET,
-    ORDER_EXPIRED, ORDER_STATE, PROOF_FAILED, TOO_LARGE, UNAVAILABLE, UNKNOWN,
+    ORDER_EXPIRED, ORDER_STATE, PRECONDITION_FAILED, PROOF_FAILED, TOO_LARGE, UNAVAILABLE, UNKNOWN,
 };
+use crate::wire::tags::{Tags, quoted};
 use crate::wire::{self, Problem, is_media_type, json};
 
 /// Bytes of a JSON body: a thousand SKUs and rules with long tables fit well.
@@ -47,6 +49,7 @@ fn problem(error: ControlError) -> Problem {
     match error {
         ControlError::Unknown(detail) => Problem::new(&UNKNOWN, detail),
         ControlError::Conflict(detail) => Problem::new(&CONFLICT, detail),
+        ControlError::Changed(ref stale) => changed_since(error.to_string(), stale),
         ControlError::InProgress => Problem::new(&IN_PROGRESS, error.to_string()),
         ControlError::KeyReused | ControlError::BuyerKeyReused => {
             Problem::new(&KEY_REUSED, error.to_string())
@@ -122,6 +125,16 @@ fn problem(error: ControlError) -> Problem {
     }
 }
 
+/// It is not as whoever asks has seen it.
+pub(super) fn changed_since(detail: String, stale: &Stale) -> Problem {
+    let problem = Problem::new(&PRECONDITION_FAILED, detail).tag(&stale.tag);
+    let problem = problem.member("current", &stale.current);
+    match &stale.last_change {
+        Some(last) => problem.member("last_change", last),
+        None => problem,
+    }
+}
+
 /// What has to be accepted, and what it would mean.
 fn accept_missing(changes: &[Change]) -> Problem {
     let ids: Vec<&str> = needs_accept(changes).map(|(id, _)| id).collect();
@@ -150,6 +163,9 @@ impl IntoResponse for Refused {
         );
         if let Some(seconds) = problem.retry_after_seconds() {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(tag) = problem.etag().and_then(|tag| HeaderValue::from_str(tag).ok()) {
+            headers.insert(header::ETAG, tag);
         }
         if let Some(codings) = problem.accepted_encoding() {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
@@ -182,6 +198,31 @@ pub(super) fn changed(answered: Answered) -> Response {
         (status, [(header::CONTENT_TYPE, json)], answered.body),
         answered.is_replay,
     )
+}
+
+/// The member `id` of an answer.
+pub(super) fn id_of(body: &str) -> String {
+    let read: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    read["id"].as_str().unwrap_or_default().to_owned()
+}
+
+/// 200 with what has this tag, or 304 for whom has it already. Nobody keeps it by themselves: figures that the tag does not cover go on.
+pub(super) fn tagged(headers: &HeaderMap, tag: &str, body: impl IntoResponse) -> Result<Response, Refused> {
+    let values = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .map(HeaderValue::as_bytes);
+    let known = Tags::read("If-None-Match", values)?;
+    let mut response = match known.is_some_and(|known| known.have(tag)) {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => body.into_response(),
+    };
+    let tag =
+        HeaderValue::from_str(&quoted(tag)).map_err(|error| ControlError::Internal(error.to_string()))?;
+    response.headers_mut().insert(header::ETAG, tag);
+    let keep_none = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, keep_none);
+    Ok(response)
 }
 
 /// What is done once per key: a replay says so.
@@ -277,6 +318,7 @@ mod tests {
         for (error, status, reason) in [
             (ControlError::Unknown("no".into()), 404, "unknown"),
             (ControlError::Conflict("no".into()), 409, "conflict"),
+            (ControlError::Changed(Box::default()), 412, "precondition-failed"),
             (ControlError::InProgress, 409, "in-progress"),
             (ControlError::KeyReused, 422, "key-reused"),
             (ControlError::KeyMissing, 400, "idempotency-key"),

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use serde::Serialize;
 
 use super::Admin;
-use super::answer::Refused;
+use super::answer::{Refused, tagged};
 use super::caller::Caller;
 use super::campaigns::limit;
 use super::owners::{may_repin, own};
@@ -378,13 +378,21 @@ pub(super) async fn show(
     State(admin): State<Admin>,
     Path(id): Path<String>,
     page: Result<Query<PageQuery>, QueryRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let page = query(page)?;
     let limit = limit(page.limit, PAGE)?;
     let rows = admin.rules.audience(&id, page.before, limit + 1).await?;
     let (rows, next) = paged(rows, limit, |row| row.version);
+    // The first page begins with the newest.
+    let newest = rows.first().filter(|_| page.before.is_none());
+    let tag = newest.map(AudienceRow::tag);
     let versions = rows.into_iter().map(AudienceAnswer::from).collect();
-    Ok(Json(VersionsAnswer { id, versions, next }).into_response())
+    let answer = Json(VersionsAnswer { id, versions, next });
+    match tag {
+        Some(tag) => tagged(&headers, &tag, answer),
+        None => Ok(answer.into_response()),
+    }
 }
 
 pub(super) async fn delete(

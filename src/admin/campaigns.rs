@@ -11,14 +11,14 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Admin;
-use super::answer::{Refused, read_json};
+use super::answer::{Refused, changed, idempotency_key, read_json, tagged};
 use super::caller::Caller;
 use super::owners::own;
 use super::query::{parameters, query};
 use crate::access::Actor;
 use crate::campaign::{Origins, Sku};
-use crate::control::{CampaignFigures, NewCampaign, PausedView, RevisionAnswer};
-use crate::store::CampaignRow;
+use crate::control::{CREATE, CampaignFigures, NewCampaign, Operation, PausedView, RevisionAnswer};
+use crate::store::{CampaignRow, place_of};
 use crate::wire::problem::MALFORMED;
 use crate::wire::{Moment, Problem, paged};
 
@@ -188,8 +188,10 @@ pub(super) async fn create(
         let tried = admin.rules.try_campaign(new).await?;
         return Ok(Json(script.cut(tried)).into_response());
     }
-    let answer = admin.rules.create_campaign(caller.by(), new).await?;
-    Ok((StatusCode::CREATED, location, Json(script.cut(answer))).into_response())
+    let (key, place) = (idempotency_key(&headers)?, place_of(Some(new.owner())));
+    let operation = Operation::by(caller.by(), &place, CREATE).asked(key.as_deref(), None);
+    let answered = admin.rules.create_campaign(operation, new, lua).await?;
+    Ok((StatusCode::CREATED, location, changed(answered)).into_response())
 }
 
 /// Newest first.
@@ -211,7 +213,11 @@ pub(super) async fn list(
     Ok(Json(Page { campaigns, next }).into_response())
 }
 
-pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refused> {
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     let (row, figures) = admin.rules.campaign(&id).await?;
     let campaign = &row.campaign;
     let shown = Shown {
@@ -221,5 +227,5 @@ pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> 
             .collect(),
         figures,
     };
-    Ok(Json(shown).into_response())
+    tagged(&headers, &row.tag, Json(shown))
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use serde::Serialize;
 
-use super::answer::{Refused, read_json};
+use super::answer::{Refused, changed, id_of, idempotency_key, read_json};
 use super::caller::Caller;
 use super::campaigns::limit;
 use super::owners::own;
@@ -17,8 +17,11 @@ use super::query::{parameters, query};
 use super::{Admin, Answered};
 use crate::access::Actor;
 use crate::audit::AskedBy;
-use crate::control::{Control, KeyView, MerchantChange, MerchantView, NewKey, NewKeyView, NewMerchant};
-use crate::store::{ApiKeyRow, Owned, Owner};
+use crate::control::{
+    self, Control, KEY_CREATE, KeyView, MERCHANT_CREATE, MerchantChange, MerchantView, NewKey, NewMerchant,
+    Operation,
+};
+use crate::store::{ApiKeyRow, Owned, Owner, place_of};
 use crate::wire::paged;
 
 /// Keys of one page unless `limit` says otherwise.
@@ -33,7 +36,12 @@ pub trait Keys: Send + Sync + 'static {
     fn owner<'a>(&'a self, of: Owned, id: &'a str) -> Answered<'a, Owner>;
     /// Takes the id of a list; without a merchant it may be anybody's.
     fn claim_list<'a>(&'a self, id: &'a str, merchant: Option<&'a str>) -> Answered<'a, ()>;
-    fn create_key<'a>(&'a self, by: AskedBy<'a>, actor: &'a Actor, new: NewKey) -> Answered<'a, NewKeyView>;
+    fn create_key<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        actor: &'a Actor,
+        new: NewKey,
+    ) -> Answered<'a, control::Answered>;
     fn keys<'a>(
         &'a self,
         merchant: Option<&'a str>,
@@ -41,7 +49,11 @@ pub trait Keys: Send + Sync + 'static {
         limit: u32,
     ) -> Answered<'a, Vec<KeyView>>;
     fn revoke_key<'a>(&'a self, by: AskedBy<'a>, id: &'a str) -> Answered<'a, ()>;
-    fn create_merchant<'a>(&'a self, by: AskedBy<'a>, new: NewMerchant) -> Answered<'a, MerchantView>;
+    fn create_merchant<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        new: NewMerchant,
+    ) -> Answered<'a, control::Answered>;
     fn change_merchant<'a>(
         &'a self,
         by: AskedBy<'a>,
@@ -73,8 +85,13 @@ impl Keys for Control {
         self.claim_list(id, merchant).boxed()
     }
 
-    fn create_key<'a>(&'a self, by: AskedBy<'a>, actor: &'a Actor, new: NewKey) -> Answered<'a, NewKeyView> {
-        self.create_key(by, actor, new).boxed()
+    fn create_key<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        actor: &'a Actor,
+        new: NewKey,
+    ) -> Answered<'a, control::Answered> {
+        self.create_key_once(operation, actor, new).boxed()
     }
 
     fn keys<'a>(
@@ -90,8 +107,12 @@ impl Keys for Control {
         self.revoke_key(by, id).boxed()
     }
 
-    fn create_merchant<'a>(&'a self, by: AskedBy<'a>, new: NewMerchant) -> Answered<'a, MerchantView> {
-        self.create_merchant(by, new).boxed()
+    fn create_merchant<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        new: NewMerchant,
+    ) -> Answered<'a, control::Answered> {
+        self.create_merchant_once(operation, new).boxed()
     }
 
     fn change_merchant<'a>(
@@ -150,12 +171,17 @@ pub(super) async fn create(
 ) -> Result<Response, Refused> {
     let mut new: NewKey = read_json(&headers, body).await?;
     new.merchant = own(caller.actor(), new.merchant)?;
-    let created = admin.rules.create_key(caller.by(), caller.actor(), new).await?;
+    let (key, place) = (idempotency_key(&headers)?, place_of(new.merchant.as_deref()));
+    let operation = Operation::by(caller.by(), &place, KEY_CREATE).asked(key.as_deref(), None);
+    let created = admin.rules.create_key(operation, caller.actor(), new).await?;
     let headers = [
-        (header::LOCATION, format!("/admin/v1/keys/{}", created.view.id)),
+        (
+            header::LOCATION,
+            format!("/admin/v1/keys/{}", id_of(&created.body)),
+        ),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
-    Ok((StatusCode::CREATED, headers, Json(created)).into_response())
+    Ok((StatusCode::CREATED, headers, changed(created)).into_response())
 }
 
 /// Newest first.
@@ -191,8 +217,10 @@ pub(super) async fn create_merchant(
     body: Body,
 ) -> Result<Response, Refused> {
     let new: NewMerchant = read_json(&headers, body).await?;
-    let created = admin.rules.create_merchant(caller.by(), new).await?;
-    Ok((StatusCode::CREATED, Json(created)).into_response())
+    let (key, place) = (idempotency_key(&headers)?, place_of(None));
+    let operation = Operation::by(caller.by(), &place, MERCHANT_CREATE).asked(key.as_deref(), None);
+    let created = admin.rules.create_merchant(operation, new).await?;
+    Ok((StatusCode::CREATED, changed(created)).into_response())
 }
 
 /// Also of a key of that merchant: who its buyers are is its own to say.

@@ -137,15 +137,21 @@ pub trait Rules:
     fn is_member<'a>(&'a self, id: &'a str, version: Option<u32>, member: &'a str) -> Answered<'a, Asked>;
     fn members<'a>(&'a self, id: &'a str, version: u32) -> Answered<'a, MembersStream>;
     fn change_member<'a>(&'a self, by: AskedBy<'a>, change: MemberChange) -> Answered<'a, Changed>;
-    fn create_campaign<'a>(&'a self, by: AskedBy<'a>, new: NewCampaign) -> Answered<'a, RevisionAnswer>;
+    /// `lua`: the answer holds the script.
+    fn create_campaign<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        new: NewCampaign,
+        lua: bool,
+    ) -> Answered<'a, control::Answered>;
     fn try_campaign(&self, new: NewCampaign) -> Answered<'_, RevisionAnswer>;
+    /// `how`: a dry run, and whether the answer holds the script.
     fn create_revision<'a>(
         &'a self,
-        by: AskedBy<'a>,
-        campaign: &'a str,
+        operation: Operation<'a>,
         new: NewRevision,
-        dry_run: bool,
-    ) -> Answered<'a, RevisionAnswer>;
+        how: (bool, bool),
+    ) -> Answered<'a, control::Answered>;
     fn activate<'a>(
         &'a self,
         operation: Operation<'a>,
@@ -251,8 +257,13 @@ impl Rules for Control {
         self.change_member(by, change).boxed()
     }
 
-    fn create_campaign<'a>(&'a self, by: AskedBy<'a>, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
-        self.create_campaign(by, new).boxed()
+    fn create_campaign<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        new: NewCampaign,
+        lua: bool,
+    ) -> Answered<'a, control::Answered> {
+        self.create_campaign_once(operation, new, lua).boxed()
     }
 
     fn try_campaign(&self, new: NewCampaign) -> Answered<'_, RevisionAnswer> {
@@ -261,12 +272,11 @@ impl Rules for Control {
 
     fn create_revision<'a>(
         &'a self,
-        by: AskedBy<'a>,
-        campaign: &'a str,
+        operation: Operation<'a>,
         new: NewRevision,
-        dry_run: bool,
-    ) -> Answered<'a, RevisionAnswer> {
-        self.create_revision(by, campaign, new, dry_run).boxed()
+        how: (bool, bool),
+    ) -> Answered<'a, control::Answered> {
+        self.create_revision_once(operation, new, how).boxed()
     }
 
     fn activate<'a>(

@@ -18,7 +18,8 @@ use super::query::{parameters, query};
 use super::routes::needs;
 use crate::access::Scope;
 use crate::control::{
-    ACTIVATE, ActivatedAt, NewRevision, Operation, RevisionAnswer, RevisionHead, StandingView,
+    ACTIVATE, ActivatedAt, NewRevision, Operation, REVISION_CREATE, RevisionAnswer, RevisionHead,
+    StandingView,
 };
 use crate::plan::Folds;
 use crate::revision::PinnedRule;
@@ -196,16 +197,18 @@ pub(super) async fn create(
     if new.activate_at.is_some() {
         needs(caller.actor(), Scope::RulesActivate)?;
     }
-    let answer = admin
+    let key = idempotency_key(&headers)?;
+    let operation = Operation::by(caller.by(), &id, REVISION_CREATE).asked(key.as_deref(), None);
+    let answered = admin
         .rules
-        .create_revision(caller.by(), &id, new, dry_run)
+        .create_revision(operation, new, (dry_run, lua))
         .await?;
     let status = if dry_run {
         StatusCode::OK
     } else {
         StatusCode::CREATED
     };
-    Ok((status, Json(ScriptQuery { lua }.cut(answer))).into_response())
+    Ok((status, changed(answered)).into_response())
 }
 
 /// Newest first.

@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Admin;
-use super::answer::{Refused, read_json, read_json_if_any};
+use super::answer::{Refused, changed_since, idempotency_key, once, read_json, read_json_if_any, tagged};
 use super::caller::Caller;
 use super::campaigns::limit;
 use super::owners::own;
@@ -20,10 +21,12 @@ use crate::access::Actor;
 use crate::audit::AskedBy;
 use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState};
 use crate::webhooks::{
-    Created, Desk, NewWebhook, Replay, Replayed, Rotated, Rotation, Tried, WebhookChange, WebhookError,
-    WebhookView,
+    Desk, NewWebhook, Replay, Replayed, Rotated, Rotation, Tried, WebhookChange, WebhookError, WebhookView,
 };
-use crate::wire::problem::{CONFLICT, INTERNAL, INVALID, MALFORMED, UNAVAILABLE, UNKNOWN};
+use crate::wire::problem::{
+    CONFLICT, IN_PROGRESS, INTERNAL, INVALID, KEY_REUSED, MALFORMED, UNAVAILABLE, UNKNOWN,
+};
+use crate::wire::tags::quoted;
 use crate::wire::{Moment, Problem, echo, paged};
 
 /// Deliveries of one page unless `limit` says otherwise.
@@ -33,11 +36,23 @@ type Done<'a, T> = BoxFuture<'a, Result<T, WebhookError>>;
 
 /// What the control plane asks of [`Desk`].
 pub trait Webhooks: Send + Sync + 'static {
-    fn create<'a>(&'a self, by: AskedBy<'a>, new: NewWebhook) -> Done<'a, Created>;
+    /// Once per key; and whether it was made before.
+    fn create<'a>(
+        &'a self,
+        by: AskedBy<'a>,
+        key: Option<&'a str>,
+        new: NewWebhook,
+    ) -> Done<'a, (Value, bool)>;
     /// Of one merchant where it is named.
     fn list<'a>(&'a self, merchant: Option<&'a str>) -> Done<'a, Vec<WebhookView>>;
-    fn show<'a>(&'a self, id: &'a str) -> Done<'a, WebhookView>;
-    fn change<'a>(&'a self, by: AskedBy<'a>, id: &'a str, change: WebhookChange) -> Done<'a, WebhookView>;
+    /// With its tag.
+    fn show<'a>(&'a self, id: &'a str) -> Done<'a, (WebhookView, String)>;
+    fn change<'a>(
+        &'a self,
+        by: AskedBy<'a>,
+        id: &'a str,
+        change: WebhookChange,
+    ) -> Done<'a, (WebhookView, String)>;
     fn rotate<'a>(&'a self, by: AskedBy<'a>, id: &'a str, rotation: Rotation) -> Done<'a, Rotated>;
     fn remove<'a>(&'a self, by: AskedBy<'a>, id: &'a str) -> Done<'a, ()>;
     fn deliveries<'a>(
@@ -52,20 +67,30 @@ pub trait Webhooks: Send + Sync + 'static {
 }
 
 impl Webhooks for Desk {
-    fn create<'a>(&'a self, by: AskedBy<'a>, new: NewWebhook) -> Done<'a, Created> {
-        self.create(by, new).boxed()
+    fn create<'a>(
+        &'a self,
+        by: AskedBy<'a>,
+        key: Option<&'a str>,
+        new: NewWebhook,
+    ) -> Done<'a, (Value, bool)> {
+        self.create_once(by, key, new).boxed()
     }
 
     fn list<'a>(&'a self, merchant: Option<&'a str>) -> Done<'a, Vec<WebhookView>> {
         self.list(merchant).boxed()
     }
 
-    fn show<'a>(&'a self, id: &'a str) -> Done<'a, WebhookView> {
-        self.show(id).boxed()
+    fn show<'a>(&'a self, id: &'a str) -> Done<'a, (WebhookView, String)> {
+        self.show_tagged(id).boxed()
     }
 
-    fn change<'a>(&'a self, by: AskedBy<'a>, id: &'a str, change: WebhookChange) -> Done<'a, WebhookView> {
-        self.change(by, id, change).boxed()
+    fn change<'a>(
+        &'a self,
+        by: AskedBy<'a>,
+        id: &'a str,
+        change: WebhookChange,
+    ) -> Done<'a, (WebhookView, String)> {
+        self.change_tagged(by, id, change).boxed()
     }
 
     fn rotate<'a>(&'a self, by: AskedBy<'a>, id: &'a str, rotation: Rotation) -> Done<'a, Rotated> {
@@ -100,6 +125,9 @@ impl From<WebhookError> for Refused {
         let problem = match error {
             WebhookError::Unknown(detail) => Problem::new(&UNKNOWN, detail),
             WebhookError::Conflict(detail) => Problem::new(&CONFLICT, detail),
+            WebhookError::InProgress => Problem::new(&IN_PROGRESS, error.to_string()),
+            WebhookError::KeyReused => Problem::new(&KEY_REUSED, error.to_string()),
+            WebhookError::Changed(ref stale) => changed_since(error.to_string(), stale),
             WebhookError::Invalid(faults) => {
                 let detail = match faults.as_slice() {
                     [only] => format!("{} {}", only.pointer, only.detail),
@@ -136,12 +164,14 @@ pub(super) async fn create(
 ) -> Result<Response, Refused> {
     let mut new: NewWebhook = read_json(&headers, body).await?;
     new.merchant = own(caller.actor(), new.merchant)?;
-    let created = admin.webhooks.create(caller.by(), new).await?;
-    let location = [(
-        header::LOCATION,
-        format!("/admin/v1/webhooks/{}", created.webhook.id),
-    )];
-    Ok((StatusCode::CREATED, location, Json(created)).into_response())
+    let key = idempotency_key(&headers)?;
+    let (created, is_replay) = admin.webhooks.create(caller.by(), key.as_deref(), new).await?;
+    let id = created["id"].as_str().unwrap_or_default();
+    let headers = [
+        (header::LOCATION, format!("/admin/v1/webhooks/{id}")),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    Ok(once((StatusCode::CREATED, headers, Json(created)), is_replay))
 }
 
 /// All of them, the oldest first.
@@ -153,8 +183,13 @@ pub(super) async fn list(
     Ok(Json(List { webhooks }).into_response())
 }
 
-pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refused> {
-    Ok(Json(admin.webhooks.show(&id).await?).into_response())
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let (view, tag) = admin.webhooks.show(&id).await?;
+    tagged(&headers, &tag, Json(view))
 }
 
 /// 200 with the endpoint as it is now.
@@ -166,7 +201,8 @@ pub(super) async fn change(
     body: Body,
 ) -> Result<Response, Refused> {
     let change: WebhookChange = read_json(&headers, body).await?;
-    Ok(Json(admin.webhooks.change(caller.by(), &id, change).await?).into_response())
+    let (view, tag) = admin.webhooks.change(caller.by(), &id, change).await?;
+    Ok(([(header::ETAG, quoted(&tag))], Json(view)).into_response())
 }
 
 /// 200 with another secret.

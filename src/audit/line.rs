@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::Only;
+
 /// Where a command asks from that is run beside the database.
 pub const HERE: &str = "local";
 /// Who acts where a process does so by itself.
@@ -19,6 +21,8 @@ pub struct AskedBy<'a> {
     /// Of the connection; [`HERE`] of a command. `None`: nobody is asking just now, a process does what is its own to do or was asked
     /// for before.
     pub address: Option<&'a str>,
+    /// How what is to change has to be; `None`: that was looked at, or nobody says.
+    pub only_if: Option<Only<'a>>,
 }
 
 impl<'a> AskedBy<'a> {
@@ -27,6 +31,22 @@ impl<'a> AskedBy<'a> {
         Self {
             address: Some(HERE),
             ..actor.into()
+        }
+    }
+
+    /// The same for what comes behind the first step of a change.
+    pub fn begun(self) -> Self {
+        Self {
+            only_if: self.only_if.map(Only::begun),
+            ..self
+        }
+    }
+
+    /// The same for a change of something else, which the condition is not about.
+    pub fn otherwise(self) -> Self {
+        Self {
+            only_if: None,
+            ..self
         }
     }
 }
@@ -38,6 +58,7 @@ impl<'a> From<&'a str> for AskedBy<'a> {
             key: None,
             person: None,
             address: None,
+            only_if: None,
         }
     }
 }
@@ -64,6 +85,7 @@ impl Asker {
             key: self.key.as_deref(),
             person: self.person.as_deref(),
             address: self.address.as_deref(),
+            only_if: None,
         }
     }
 }

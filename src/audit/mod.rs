@@ -3,10 +3,12 @@
 
 mod chain;
 mod check;
+mod condition;
 mod line;
 mod view;
 
 pub use chain::{AuditEntry, Head, MASK, SEAL};
 pub use check::{Check, Checked, Finding};
+pub use condition::{Condition, Only, Stale};
 pub use line::{AskedBy, Asker, AuditLine, HERE, OWN};
 pub use view::{AuditView, HeadView};

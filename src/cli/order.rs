@@ -15,6 +15,7 @@ use serde_json::Value;
 pub(super) use acts::check_named;
 
 use super::client::{Client, Connection, segment};
+use super::dlt::values::past;
 use super::out::{print, print_json, quiet_pipe};
 use crate::order::shown_sku;
 
@@ -57,11 +58,11 @@ pub struct List {
     /// Of this SKU alone.
     #[arg(long, value_name = "SKU")]
     sku: Option<String>,
-    /// Placed at this time or later: 2026-12-01T10:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    /// Placed at this time or later: 2026-12-01T10:00:00Z, or how long ago, 2h.
+    #[arg(long, value_name = "TIME", value_parser = past)]
     from: Option<jiff::Timestamp>,
     /// Placed before this time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = past)]
     to: Option<jiff::Timestamp>,
     /// So many at most.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]

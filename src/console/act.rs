@@ -73,6 +73,15 @@ impl Act {
         self == Self::End
     }
 
+    /// The fields of a sale's times.
+    pub(super) const TIMES: [&str; 3] = ["title", "opens_at", "closes_at"];
+
+    /// Whether its form shows how the sale is, and says how it is to be: then not to one that somebody has changed meanwhile. What stops
+    /// a sale is not held up by that.
+    pub(super) fn is_of_what_was_seen(self) -> bool {
+        matches!(self, Self::Times | Self::Stock)
+    }
+
     /// What a key needs for it.
     pub(super) fn scope(self) -> &'static str {
         "campaigns:write"

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::Console;
 use super::act::{Act, Field, Kind, place};
-use super::api::{Ask, Fault, Trouble, ask as ask_api, ask_once};
+use super::api::{Ask, Fault, Trouble, ask as ask_api, ask_once, ask_tagged};
 use super::figures::{Campaign, Did};
 use super::form::Form;
 use super::look;
@@ -23,6 +23,8 @@ const STEP: &str = "step";
 const CONFIRM: &str = "confirm";
 /// The key under which it is done once.
 const KEY: &str = "key";
+/// The tag of the sale that its form was filled in for.
+const TAG: &str = "tag";
 
 /// What it would do, or what is wrong with it.
 #[derive(Template)]
@@ -48,6 +50,8 @@ struct ActPage {
     can_be_tried: bool,
     action: String,
     key: String,
+    /// Empty where it does not matter how the sale is.
+    tag: String,
     /// Which scheduled change it is about.
     change: String,
     fields: Vec<Field>,
@@ -58,6 +62,8 @@ struct ActPage {
 struct Asked<'a> {
     act: Act,
     campaign: Campaign,
+    /// Of the sale by now.
+    tag: Option<String>,
     visitor: &'a Visitor,
     reached: &'a Reached,
     form: Form,
@@ -79,10 +85,11 @@ impl<'a> Asked<'a> {
             )
         };
         let act = Act::named(act).ok_or_else(known)?;
-        let campaign = ask_api(&console.inside, &visitor.holder, &look::campaign(id)).await?;
+        let (campaign, tag) = ask_tagged(&console.inside, &visitor.holder, &look::campaign(id)).await?;
         Ok(Self {
             act,
             campaign,
+            tag,
             visitor,
             reached,
             form,
@@ -95,7 +102,13 @@ impl<'a> Asked<'a> {
 
     fn request(&self) -> Ask {
         let key = self.form.get(KEY);
-        self.act.ask(&self.campaign, &self.form, false).keyed(key)
+        let asked = self.act.ask(&self.campaign, &self.form, false);
+        asked.keyed(key).seen(self.seen())
+    }
+
+    /// The tag that the form was made for, where it says how the sale is to be and not what to do.
+    fn seen(&self) -> Option<&str> {
+        self.form.get(TAG).filter(|_| self.act.is_of_what_was_seen())
     }
 
     /// Asks what it would do.
@@ -103,7 +116,7 @@ impl<'a> Asked<'a> {
         if !self.act.can_be_tried() {
             return Ok(Did::default());
         }
-        let tried = self.act.ask(&self.campaign, &self.form, true);
+        let tried = self.act.ask(&self.campaign, &self.form, true).seen(self.seen());
         ask_api(&console.inside, &self.visitor.holder, &tried).await
     }
 
@@ -145,6 +158,7 @@ impl<'a> Asked<'a> {
                 can_be_tried: self.act.can_be_tried(),
                 action,
                 key: self.form.get(KEY).unwrap_or_default().to_owned(),
+                tag: self.seen().unwrap_or_default().to_owned(),
                 change: self.form.get("change").unwrap_or_default().to_owned(),
                 fields,
                 preview,
@@ -160,6 +174,13 @@ impl<'a> Asked<'a> {
     fn refused(mut self, trouble: &Trouble) -> Response {
         if trouble.status < 500 {
             self.form.set(KEY, new_key());
+        }
+        if trouble.reason == "precondition-failed" {
+            // It shows the sale as it is by now: what was filled in for another one would undo what somebody else has done.
+            self.form.forget(&Act::TIMES);
+            if let Some(tag) = self.tag.clone() {
+                self.form.set(TAG, tag);
+            }
         }
         let mut fields = self.fields();
         let mut left = place(&mut fields, trouble);
@@ -193,7 +214,10 @@ pub(super) async fn ask(
     Path(place): Path<(String, String)>,
 ) -> Result<Response, Trouble> {
     query.set(KEY, new_key());
-    let asked = Asked::of(&console, &visitor, &reached, &place, query).await?;
+    let mut asked = Asked::of(&console, &visitor, &reached, &place, query).await?;
+    if let Some(tag) = asked.tag.clone() {
+        asked.form.set(TAG, tag);
+    }
     let preview = asked.preview(Did::default(), Vec::new());
     Ok(asked.page(StatusCode::OK, asked.fields(), preview))
 }

@@ -124,6 +124,8 @@ pub(super) struct Ask {
     /// Sent behind the body, all of it as a line of JSON each; mostly none.
     pub(super) lines: Vec<Value>,
     pub(super) key: Option<String>,
+    /// The tag of what it changes, as it was seen.
+    pub(super) tag: Option<String>,
 }
 
 impl Ask {
@@ -134,6 +136,7 @@ impl Ask {
             body: None,
             lines: Vec::new(),
             key: None,
+            tag: None,
         }
     }
 
@@ -144,6 +147,7 @@ impl Ask {
             body: Some(body),
             lines: Vec::new(),
             key: None,
+            tag: None,
         }
     }
 
@@ -173,6 +177,12 @@ impl Ask {
         self
     }
 
+    /// Only where what it changes has this tag.
+    pub(super) fn seen(mut self, tag: Option<&str>) -> Self {
+        self.tag = tag.map(str::to_owned);
+        self
+    }
+
     /// The same as a command that can be pasted. `origin` is where the control plane is reached.
     pub(super) fn curl(&self, origin: &str, with_token: bool) -> String {
         let mut command = "curl".to_owned();
@@ -185,6 +195,9 @@ impl Ask {
         }
         if let Some(key) = &self.key {
             command += &format!(" \\\n  -H {}", quoted(&format!("Idempotency-Key: {key}")));
+        }
+        if let Some(tag) = &self.tag {
+            command += &format!(" \\\n  -H {}", quoted(&format!("If-Match: {tag}")));
         }
         if let Some((media_type, text)) = self.content() {
             // The other form would take the ends of lines away.
@@ -222,7 +235,7 @@ pub(super) async fn ask_once<T: DeserializeOwned>(
     holder: &Holder,
     asked: &Ask,
 ) -> Result<(T, bool), Trouble> {
-    let (bytes, is_replay) = answer(inside, holder, asked).await?;
+    let (bytes, is_replay, _) = answer(inside, holder, asked).await?;
     let read = serde_json::from_slice(&bytes).map_err(|error| unread(&error))?;
     Ok((read, is_replay))
 }
@@ -230,6 +243,17 @@ pub(super) async fn ask_once<T: DeserializeOwned>(
 /// Asks for something that is answered with nothing.
 pub(super) async fn do_it(inside: &Inside, holder: &Holder, asked: &Ask) -> Result<(), Trouble> {
     answer(inside, holder, asked).await.map(drop)
+}
+
+/// The same, with the tag of what is answered, as the header has it.
+pub(super) async fn ask_tagged<T: DeserializeOwned>(
+    inside: &Inside,
+    holder: &Holder,
+    asked: &Ask,
+) -> Result<(T, Option<String>), Trouble> {
+    let (bytes, _, tag) = answer(inside, holder, asked).await?;
+    let read = serde_json::from_slice(&bytes).map_err(|error| unread(&error))?;
+    Ok((read, tag))
 }
 
 /// Asks for a text outside of the API's own paths: health.
@@ -242,12 +266,21 @@ pub(super) async fn text(inside: &Inside, holder: &Holder, path: &str) -> String
     String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 
-async fn answer(inside: &Inside, holder: &Holder, asked: &Ask) -> Result<(Bytes, bool), Trouble> {
+/// What is answered, whether that is again, and its tag.
+async fn answer(
+    inside: &Inside,
+    holder: &Holder,
+    asked: &Ask,
+) -> Result<(Bytes, bool, Option<String>), Trouble> {
     let path = format!("{ROOT}{}", asked.path);
     let mut request = Request::builder().method(asked.method.clone()).uri(path);
     if let Some(key) = &asked.key {
         let value = HeaderValue::from_str(key).map_err(|error| unread(&error))?;
         request = request.header("idempotency-key", value);
+    }
+    if let Some(tag) = &asked.tag {
+        let value = HeaderValue::from_str(tag).map_err(|error| unread(&error))?;
+        request = request.header(header::IF_MATCH, value);
     }
     let body = match asked.content() {
         None => Body::empty(),
@@ -275,19 +308,24 @@ pub(super) async fn pass_on<T: DeserializeOwned>(
         }
     }
     let request = request.body(sent.into_body()).map_err(|error| unread(&error))?;
-    let (bytes, _) = answered(inside.ask(holder, request).await).await?;
+    let (bytes, _, _) = answered(inside.ask(holder, request).await).await?;
     serde_json::from_slice(&bytes).map_err(|error| unread(&error))
 }
 
-/// An answer's bytes, and whether it is one of before.
-async fn answered(answer: Response) -> Result<(Bytes, bool), Trouble> {
+/// An answer's bytes, whether it is one of before, and its tag.
+async fn answered(answer: Response) -> Result<(Bytes, bool, Option<String>), Trouble> {
     let status = answer.status();
     let is_replay = answer.headers().contains_key("idempotent-replayed");
+    let tag = answer
+        .headers()
+        .get(header::ETAG)
+        .and_then(|tag| tag.to_str().ok());
+    let tag = tag.map(str::to_owned);
     let bytes = to_bytes(answer.into_body(), ANSWER_BYTES_MAX)
         .await
         .map_err(|error| unread(&error))?;
     match status.is_success() {
-        true => Ok((bytes, is_replay)),
+        true => Ok((bytes, is_replay, tag)),
         false => Err(serde_json::from_slice(&bytes).unwrap_or_else(|error| unread(&error))),
     }
 }

@@ -67,6 +67,11 @@ impl Form {
         before.map_or_else(String::new, |before| format!("before={before}"))
     }
 
+    /// Takes these fields out.
+    pub(super) fn forget(&mut self, names: &[&str]) {
+        self.0.retain(|(field, _)| !names.contains(&field.as_str()));
+    }
+
     /// Sets a field to one value.
     pub(super) fn set(&mut self, name: &str, value: String) {
         self.0.retain(|(field, _)| field != name);

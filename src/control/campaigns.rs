@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::compile::{Draft, RevisionAnswer, RuleSpecs};
+use super::operations::{Answered, Operation};
 use super::proof::Proof;
 use super::requests::{NewCampaign, NewRevision, check_campaign, check_origins, schedule};
 use super::shadow::ShadowFigures;
@@ -22,9 +23,11 @@ use crate::revision::Revision;
 use crate::ruleset::Active;
 use crate::state::Condition;
 use crate::store::{CampaignRow, Founding};
+use crate::wasm::Diagnostic;
+use crate::wire::Moment;
 
 /// As the audit trail names it.
-pub(super) const CREATE: &str = "campaign.create";
+pub const CREATE: &str = "campaign.create";
 /// How often a campaign is read again because an activation came in between.
 const ROW_TRIES: u32 = 3;
 /// Campaigns of one page at most, and one that says whether more follow.
@@ -106,6 +109,36 @@ impl Control {
             note: None,
         };
         self.make_campaign(by.into(), new, made).await
+    }
+
+    /// The same, once per key and merchant: the place of the operation is [`crate::store::place_of`] that one. `lua`: the answer holds the script.
+    pub async fn create_campaign_once(
+        &self,
+        operation: Operation<'_>,
+        new: NewCampaign,
+        lua: bool,
+    ) -> Result<Answered, ControlError> {
+        let told = serde_json::json!(new);
+        let asked = serde_json::json!({"campaign": told, "lua": lua});
+        self.keyed(operation, &asked, async |id| {
+            let made = match self.made_before(&new.id, &id).await? {
+                Some(made) => made,
+                None => {
+                    let making = Making {
+                        uid: id,
+                        kept: Audiences::new(),
+                        told,
+                        note: None,
+                    };
+                    self.make_campaign(operation.by, new, making).await?
+                }
+            };
+            Ok(RevisionAnswer {
+                lua: made.lua.filter(|_| lua),
+                ..made
+            })
+        })
+        .await
     }
 
     pub(super) async fn make_campaign(
@@ -195,7 +228,8 @@ impl Control {
             folds: &new.fold,
             merchant: new.owner(),
         };
-        let draft = self.draft(&campaign, &rules, schedule, kept).await?;
+        let mut draft = self.draft(&campaign, &rules, schedule, kept).await?;
+        draft.warnings.extend(over_already(schedule, (self.clock)()));
         let proof = self.prove(&draft.compiled).await?;
         Ok(Drafted {
             campaign,
@@ -372,6 +406,21 @@ impl Control {
     pub fn active(&self, campaign: &str) -> Option<Arc<Active>> {
         self.ruleset.get(campaign)
     }
+}
+
+/// Of a sale that nobody can buy in.
+fn over_already(schedule: Schedule, now: i64) -> Option<Diagnostic> {
+    let (closes_at, days) = (Moment(schedule.closes_at), schedule.retention_days());
+    let told = match (schedule.is_archived(now), schedule.is_over(now)) {
+        (true, _) => format!(
+            "is before now, at {closes_at}, and it is kept for {days} days: it is archived at once, and nobody ever orders in it"
+        ),
+        (false, true) => {
+            format!("is before now, at {closes_at}: it is over already, and nobody can order in it")
+        }
+        (false, false) => return None,
+    };
+    Some(Diagnostic::warning("/closes_at".to_owned(), "over-already", told))
 }
 
 fn no_campaign(id: &str) -> ControlError {

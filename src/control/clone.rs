@@ -58,7 +58,11 @@ impl Control {
     }
 
     /// The campaign that an earlier try of this operation has stored; its gate may not be open yet.
-    async fn made_before(&self, id: &str, operation: &str) -> Result<Option<RevisionAnswer>, ControlError> {
+    pub(super) async fn made_before(
+        &self,
+        id: &str,
+        operation: &str,
+    ) -> Result<Option<RevisionAnswer>, ControlError> {
         let row = self.store.campaign(id).await?;
         let Some(row) = row.filter(|row| row.campaign.uid == operation) else {
             return Ok(None);

@@ -2,8 +2,11 @@
 //! refused leaves nothing behind.
 
 use super::campaigns::schedule_of;
-use super::compile::{Compared, Draft, RuleSpecs, check_accepted};
+use serde_json::json;
+
+use super::compile::{Compared, Draft, RuleSpecs, answer, check_accepted};
 use super::folding::check_folds;
+use super::operations::{Answered, Operation};
 use super::problem::Problem;
 use super::proof::Proof;
 use super::requests::{check_retention, check_rules, check_schedule, check_shadow};
@@ -14,7 +17,7 @@ use crate::plan::Audiences;
 use crate::plan::diff::filled;
 
 /// As the audit trail names it.
-pub(super) const REVISION_CREATE: &str = "revision.create";
+pub const REVISION_CREATE: &str = "revision.create";
 
 /// A revision that is compiled, proven and compared with the active one, and not stored.
 pub(super) struct Considered {
@@ -48,10 +51,81 @@ impl Control {
         if dry_run {
             return considered.answer();
         }
-        let mut answer = self.keep(by, campaign, &new, considered).await?;
+        let answer = self.keep(by, campaign, &new, considered).await?;
+        let change = uuid::Uuid::now_v7().simple().to_string();
+        self.scheduled_as_asked(by, answer, &new, (campaign, change))
+            .await
+    }
+
+    /// The same for whoever asks over HTTP: once per key, and where the campaign is as they have seen it. `lua`: the answer holds the script.
+    pub async fn create_revision_once(
+        &self,
+        operation: Operation<'_>,
+        new: NewRevision,
+        (dry_run, lua): (bool, bool),
+    ) -> Result<Answered, ControlError> {
+        let asked = json!({"revision": new, "lua": lua});
+        let operation = Operation {
+            key: operation.key.filter(|_| !dry_run),
+            ..operation
+        };
+        self.once(operation, &asked, async |id| {
+            let answer = match dry_run {
+                true => {
+                    let none = Audiences::new();
+                    self.create_revision_keeping(operation.by, operation.campaign, new, none, true)
+                        .await?
+                }
+                false => self.create_under(operation, new, id).await?,
+            };
+            Ok(RevisionAnswer {
+                lua: answer.lua.filter(|_| lua),
+                ..answer
+            })
+        })
+        .await
+    }
+
+    async fn create_under(
+        &self,
+        operation: Operation<'_>,
+        new: NewRevision,
+        id: String,
+    ) -> Result<RevisionAnswer, ControlError> {
+        let (by, campaign) = (operation.by, operation.campaign);
+        // An earlier try of the same request may have stored it.
+        let answer = match self.store.revision_of(campaign, &id).await? {
+            Some(number) => self.answer_again(campaign, number).await?,
+            None => {
+                let considered = self.consider(campaign, &new, Audiences::new()).await?;
+                if let Some(at) = new.activate_at {
+                    self.may_be_activated_at(at.as_millisecond(), &considered.compared.changes)?;
+                }
+                self.keep(by, campaign, &new, considered).await?
+            }
+        };
+        self.scheduled_as_asked(by, answer, &new, (campaign, id)).await
+    }
+
+    async fn answer_again(&self, campaign: &str, number: u32) -> Result<RevisionAnswer, ControlError> {
+        let built = self.stored_revision(campaign, number).await?;
+        let proof = self.prove(&built).await?;
+        let compared = self.compare(&self.row(campaign).await?, &built).await?;
+        Ok(answer(&built, Some(number), Vec::new(), proof, Some(compared)))
+    }
+
+    /// Has what is stored activated later, where that is asked for: `change` is the id of that.
+    async fn scheduled_as_asked(
+        &self,
+        by: AskedBy<'_>,
+        mut answer: RevisionAnswer,
+        new: &NewRevision,
+        (campaign, change): (&str, String),
+    ) -> Result<RevisionAnswer, ControlError> {
         if let Some(at) = new.activate_at {
             let (number, at) = (answer.stored()?, at.as_millisecond());
-            answer.scheduled = Some(self.activate_later(by, campaign, number, at).await?);
+            let later = self.activate_later(by.begun(), (campaign, change), number, at);
+            answer.scheduled = Some(later.await?);
         }
         Ok(answer)
     }

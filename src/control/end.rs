@@ -54,11 +54,16 @@ impl Control {
             return Ok(Ended::of(&row, row.schedule, None, did));
         }
         // Whatever the rules say to other times, nobody is admitted any more.
-        self.stop(operation.of_kind(PAUSE), None).await?;
+        let (_, is_begun) = self.stop_now(operation.of_kind(PAUSE), None).await?;
+        let operation = match is_begun {
+            true => operation.begun(),
+            false => operation,
+        };
         // What was ordered until then was ordered before it closed.
         let now = self.running(operation.campaign).await?.1;
         let closed = self.close(operation, now).await;
         let (ended, schedule, as_it_was) = closed.map_err(stays_paused)?;
+        let operation = operation.begun();
         self.forget_pause(operation).await;
         // What is being made at this moment is refused, because the times have changed.
         let cancelled = self.unschedule_all(operation).await?;
@@ -129,6 +134,7 @@ impl Control {
         let detail = json!({"closes_at": Moment(revision.schedule.closes_at)});
         let line = operation.of_kind(REVISION_CREATE).line((self.clock)(), detail);
         let number = self.store.insert_revision(&revision, vec![line]).await?;
+        let operation = operation.begun();
         let expected = Some(active.revision.number);
         let activated = self.activate_instead_of(expected, operation, number, &[], beside);
         let activated = activated.await?;

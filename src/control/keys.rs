@@ -1,7 +1,10 @@
 //! Keys of the control plane: made, listed and revoked. Nobody makes one that may do more than they may themselves.
 
+use std::sync::OnceLock;
+
 use serde::{Deserialize, Serialize};
 
+use super::operations::{Answered, Operation, with_member};
 use super::{Control, ControlError, Problem};
 use crate::access::{Actor, KeyHead, KeyText, Role, Scope, Scopes};
 use crate::audit::{AskedBy, AuditLine};
@@ -17,8 +20,11 @@ const MINUTE_MS: i64 = 60_000;
 /// Keys of one page at most, and one that says whether more follow.
 const PAGE_MAX: u32 = 101;
 
+/// As the audit trail names it.
+pub const KEY_CREATE: &str = "key.create";
+
 /// Body of `POST /admin/v1/keys`.
-#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// What it is for.
@@ -76,7 +82,9 @@ pub struct NewKeyView {
     #[serde(flatten)]
     pub view: KeyView,
     /// `Authorization: Bearer <key>`.
-    pub key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    pub key: Option<String>,
 }
 
 impl KeyView {
@@ -109,6 +117,40 @@ impl Control {
         actor: &Actor,
         new: NewKey,
     ) -> Result<NewKeyView, ControlError> {
+        self.create_key_under(by.into(), actor, new, &new_secret()).await
+    }
+
+    /// The same, once per key of the request and merchant. Nobody keeps a key's text: what is answered again is without it.
+    pub async fn create_key_once(
+        &self,
+        operation: Operation<'_>,
+        actor: &Actor,
+        new: NewKey,
+    ) -> Result<Answered, ControlError> {
+        let asked = serde_json::json!(new);
+        let text = OnceLock::new();
+        let mut answered = self
+            .keyed(operation, &asked, async |id| {
+                // Its last digits are random.
+                let (_, random) = id.split_at(id.len() / 2);
+                let made = self.create_key_under(operation.by, actor, new, random).await?;
+                made.key.into_iter().for_each(|key| drop(text.set(key)));
+                Ok(made.view)
+            })
+            .await?;
+        if let Some(key) = text.get() {
+            answered.body = with_member(&answered.body, "key", key)?;
+        }
+        Ok(answered)
+    }
+
+    async fn create_key_under(
+        &self,
+        by: AskedBy<'_>,
+        actor: &Actor,
+        new: NewKey,
+        id: &str,
+    ) -> Result<NewKeyView, ControlError> {
         let mut problems = Vec::new();
         check_name("/name", &new.name, &mut problems);
         check_name("/person", &new.person, &mut problems);
@@ -122,7 +164,12 @@ impl Control {
         if !problems.is_empty() {
             return Err(ControlError::Invalid(problems));
         }
-        let text = KeyText::of(&new_secret(), &new_secret());
+        let text = KeyText::of(id, &new_secret());
+        if let Some(there) = self.store.key(text.id()).await? {
+            // An earlier try of the same request has made it, and nobody knows its text.
+            let view = KeyView::of(there, now);
+            return Ok(NewKeyView { view, key: None });
+        }
         let row = ApiKeyRow {
             head: KeyHead {
                 id: text.id().to_owned(),
@@ -142,11 +189,11 @@ impl Control {
         let view = KeyView::of(row.clone(), now);
         let detail = serde_json::json!({"name": view.name, "person": view.person, "merchant": view.merchant,
             "scopes": view.scopes, "expires_at": view.expires_at});
-        let line = AuditLine::new(now, by, "key.create", view.id.as_str(), detail);
+        let line = AuditLine::new(now, by, KEY_CREATE, view.id.as_str(), detail);
         self.store.insert_key(&row, &digest, &[line]).await?;
         Ok(NewKeyView {
             view,
-            key: text.text().to_owned(),
+            key: Some(text.text().to_owned()),
         })
     }
 

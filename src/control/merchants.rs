@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::keys::check_name;
+use super::operations::{Answered, Operation};
 use super::{Control, ControlError, Problem};
 use crate::access::DEFAULT_MERCHANT;
 use crate::audit::{AskedBy, AuditLine};
@@ -17,8 +18,11 @@ const PAGE_MAX: u32 = 101;
 /// Bytes of an issuer's name, and of an audience.
 const TEXT_BYTES_MAX: usize = 2048;
 
+/// As the audit trail names it.
+pub const MERCHANT_CREATE: &str = "merchant.create";
+
 /// Body of `POST /admin/v1/merchants`.
-#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMerchant {
     #[schema(
@@ -135,12 +139,25 @@ impl Control {
         if let Some(issuer) = &row.issuer {
             detail["tokens"] = told(issuer);
         }
-        let line = AuditLine::new(row.created_at, by, "merchant.create", row.id.as_str(), detail);
+        let line = AuditLine::new(row.created_at, by, MERCHANT_CREATE, row.id.as_str(), detail);
         if !self.store.insert_merchant(&row, &[line]).await? {
             let detail = format!("there is a merchant {} already", echo(&row.id));
             return Err(ControlError::Conflict(detail));
         }
         Ok(row.into())
+    }
+
+    /// The same, once per key.
+    pub async fn create_merchant_once(
+        &self,
+        operation: Operation<'_>,
+        new: NewMerchant,
+    ) -> Result<Answered, ControlError> {
+        let asked = serde_json::json!(new);
+        self.keyed(operation, &asked, async |_| {
+            self.create_merchant(operation.by, new).await
+        })
+        .await
     }
 
     /// Gateways go by another issuer within a second or two.

@@ -54,6 +54,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::audience::Suspicious;
+use crate::audit::Stale;
 use crate::bus::Producer;
 use crate::campaign::RETENTION_DAYS;
 use crate::engine::Engine;
@@ -67,25 +68,27 @@ use crate::ruleset::Ruleset;
 use crate::serving::Networks;
 use crate::store::{Store, StoreError};
 use crate::wasm::{Host, ModuleError};
+use crate::wire::tags::quoted;
 
 pub use activate::Activated;
 pub use audiences::{
     Asked, AskedFolded, AudienceUpload, Changed, Format, MemberChange, MembersStream, Reading, Repinned,
     Uploaded,
 };
-pub use campaigns::{CampaignFigures, SkuFigures};
+pub use campaigns::{CREATE, CampaignFigures, SkuFigures};
 pub use clone::NewClone;
 pub use compile::{Compared, RevisionAnswer};
+pub use considered::REVISION_CREATE;
 pub use end::{END, Ended};
 pub use eyes::{
     APPROVE, ApproveBody, Approved, Carried, Metrics, Named, PROPOSAL_APPROVE, PROPOSAL_WITHDRAW,
     ProposalView, Proposed, StandingView, WITHDRAW,
 };
 pub use job_views::{BULK_STOP, JobView};
-pub use keys::{KeyView, NewKey, NewKeyView};
+pub use keys::{KEY_CREATE, KeyView, NewKey, NewKeyView};
 pub use life::{OrderAct, OrderActBody, OrderChanged, OrderInFull};
 pub use loader::Loader;
-pub use merchants::{MerchantChange, MerchantView, NewMerchant, TokensFrom};
+pub use merchants::{MERCHANT_CREATE, MerchantChange, MerchantView, NewMerchant, TokensFrom};
 pub use modules::UploadedModule;
 pub use operations::{ACTIVATE, Answered, CLONE, DELETE, Operation, PAYMENTS};
 pub use order_jobs::{BulkBody, BulkFilter, BulkTried};
@@ -125,6 +128,9 @@ pub enum ControlError {
         "this Idempotency-Key belongs to another request to erase a buyer, or to one that says something else; use a new key"
     )]
     BuyerKeyReused,
+    /// 412: what is to change is not as whoever asks has seen it.
+    #[error("{}", changed(.0))]
+    Changed(Box<Stale>),
     /// 400: the change is to be made once, and nothing says which request is the same.
     #[error("this change needs the header Idempotency-Key: the same request with the same key is made once")]
     KeyMissing,
@@ -171,12 +177,20 @@ pub enum ControlError {
     Internal(String),
 }
 
-impl ControlError {
-    /// Whether it is open what was done: the same request may go on with it.
-    fn leaves_open(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Internal(_))
-    }
+/// That somebody else was faster, in a sentence.
+fn changed(stale: &Stale) -> String {
+    let of = |name: &str| stale.last_change.as_ref().and_then(|last| last[name].as_str());
+    let last = match (of("action"), of("by"), of("at")) {
+        (Some(action), Some(by), Some(at)) => format!(": the last change was {action}, by {by}, at {at}"),
+        _ => String::new(),
+    };
+    format!(
+        "it has changed since you looked at it{last}. Nothing was changed; its ETag is {} by now",
+        quoted(&stale.tag)
+    )
+}
 
+impl ControlError {
     /// The same, where something was done before it came to that: `done` says what.
     fn after(self, done: &str) -> Self {
         let because = |what: String| format!("{done}: {what}");
@@ -204,6 +218,10 @@ impl From<StoreError> for ControlError {
             }
             StoreError::Conflict(what) | StoreError::Contradiction(what) => Self::Conflict(what),
             StoreError::Unapproved(why) => Self::Unapproved(*why),
+            StoreError::Changed(tag) => Self::Changed(Box::new(Stale {
+                tag,
+                ..Stale::default()
+            })),
             StoreError::Permanent(_) | StoreError::Refused(_) => Self::Internal(error.to_string()),
         }
     }

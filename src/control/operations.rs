@@ -3,19 +3,14 @@
 
 use std::future::Future;
 
-use data_encoding::HEXLOWER;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use serde_json::json;
 
 use super::problem::Problem;
-use super::{Control, ControlError};
-use crate::audit::{AskedBy, AuditLine};
-use crate::store::{OperationKey, OperationRow};
-use crate::wire;
-
-/// For how long one request has a change for itself; then the same request may go on with it. Two at once do no harm: every
-/// step is fenced, or is made once under the operation's id.
-const BUSY_MS: i64 = 30_000;
+use super::{Control, ControlError, PausedView};
+use crate::audit::{AskedBy, AuditLine, Stale};
+use crate::store::{OperationKey, OperationRow, StoreError, Undone};
+use crate::wire::{self, Moment};
 
 /// The kind of every activation, also of one that comes with another change: the history of revisions goes by it.
 pub const ACTIVATE: &str = "revision.activate";
@@ -88,6 +83,14 @@ impl<'a> Operation<'a> {
         Self { key, note, ..self }
     }
 
+    /// What comes behind its first step.
+    pub(super) fn begun(self) -> Self {
+        Self {
+            by: self.by.begun(),
+            ..self
+        }
+    }
+
     /// A part of it, as the audit trail names that.
     pub(super) fn of_kind(self, kind: &'static str) -> Self {
         Self { kind, ..self }
@@ -110,10 +113,23 @@ pub struct Answered {
     pub is_proposed: bool,
 }
 
+impl Undone for ControlError {
+    fn in_progress() -> Self {
+        Self::InProgress
+    }
+
+    fn key_reused() -> Self {
+        Self::KeyReused
+    }
+
+    fn leaves_open(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Internal(_))
+    }
+}
+
 impl Control {
-    /// Has `work` do the change, once per key; it is handed the operation's id, under which it may make steps of its own once.
-    /// `asked` is the whole request. A refusal is not kept: who mends the request may use the key again. After an error that
-    /// leaves open what was done, the same request goes on under the same id.
+    /// Has `work` do the change of a campaign, once per key; it is handed the operation's id, under which it may make steps of its own once.
+    /// `asked` is the whole request. Nothing is done to a campaign that is not as whoever asks has seen it.
     pub(super) async fn once<T, F>(
         &self,
         operation: Operation<'_>,
@@ -125,68 +141,110 @@ impl Control {
         F: Future<Output = Result<T, ControlError>>,
     {
         check_note(operation.note)?;
-        let new = OperationRow {
-            id: uuid::Uuid::now_v7().simple().to_string(),
-            kind: operation.kind.to_owned(),
-            asked: fingerprint(asked)?,
-            answer: None,
+        // What is kept about a campaign goes with it.
+        self.row(operation.campaign).await?;
+        let checked = async |id: String| {
+            self.as_seen(operation).await?;
+            work(id).await
+        };
+        let done = self.keyed(operation, asked, checked).await;
+        match done {
+            Err(ControlError::Changed(stale)) => Err(self.stale(operation.campaign, *stale).await),
+            done => done,
+        }
+    }
+
+    /// The same for what is made: its place among keys is `operation.campaign`, [`crate::store::place_of`] a merchant.
+    pub(super) async fn keyed<T, F>(
+        &self,
+        operation: Operation<'_>,
+        asked: &impl Serialize,
+        work: impl FnOnce(String) -> F,
+    ) -> Result<Answered, ControlError>
+    where
+        T: Serialize,
+        F: Future<Output = Result<T, ControlError>>,
+    {
+        let new = OperationRow::of(operation.kind, asked)?;
+        let work = async |id: String| {
+            if let Some(only) = operation.by.only_if {
+                only.condition().is_of(&id);
+            }
+            text_of(&work(id).await?)
         };
         let Some(key) = operation.key else {
-            return answered(&work(new.id).await?);
+            let body = work(new.id).await?;
+            return Ok(Answered {
+                body,
+                is_replay: false,
+                is_proposed: false,
+            });
         };
         let under = OperationKey {
             campaign: operation.campaign,
             key,
         };
-        // What is kept about a campaign goes with it.
-        self.row(operation.campaign).await?;
-        let there = self
-            .store
-            .begin_operation(under, new.clone(), (self.clock)())
-            .await?;
-        if (&there.kind, &there.asked) != (&new.kind, &new.asked) {
-            return Err(ControlError::KeyReused);
-        }
-        if let Some(body) = there.answer {
-            return Ok(Answered {
-                body,
-                is_replay: true,
-                is_proposed: false,
-            });
-        }
-        let id = there.id;
-        if !self
-            .store
-            .take_operation(under, &id, (self.clock)(), BUSY_MS)
-            .await?
-        {
-            return Err(ControlError::InProgress);
-        }
-        let done = work(id.clone()).await.and_then(|done| answered(&done));
-        let kept = match &done {
-            Ok(answer) => self.store.end_operation(under, &id, &answer.body).await,
-            Err(error) if error.leaves_open() => self.store.leave_operation(under, &id).await,
-            Err(_) => self.store.forget_operation(under, &id).await,
+        let once = self.store.once(under, new, || (self.clock)(), work).await;
+        once.map(|(body, is_replay)| Answered {
+            body,
+            is_replay,
+            is_proposed: false,
+        })
+    }
+
+    /// What is not as whoever asks has seen it is refused before anything is begun; every change looks once more, in its transaction.
+    pub(super) async fn as_seen(&self, operation: Operation<'_>) -> Result<(), ControlError> {
+        let Some(only) = operation.by.only_if else {
+            return Ok(());
         };
-        if let Err(error) = kept {
-            tracing::warn!(campaign = operation.campaign, kind = operation.kind, %error, "what became of it is not kept");
+        let row = self.row(operation.campaign).await?;
+        match only.allows(&row.tag) {
+            true => Ok(()),
+            false => Err(StoreError::Changed(row.tag).into()),
         }
-        done
+    }
+
+    /// The same with how the campaign is by now, and what was done to it last.
+    pub(super) async fn stale(&self, campaign: &str, stale: Stale) -> ControlError {
+        let Ok(row) = self.row(campaign).await else {
+            return ControlError::Changed(Box::new(stale));
+        };
+        let skus = row.campaign.skus.iter();
+        let skus: Vec<_> = skus
+            .map(|sku| json!({"id": sku.id, "stock": sku.stock}))
+            .collect();
+        let current = json!({"id": row.campaign.id, "title": row.campaign.title, "revision": row.activation.revision,
+            "opens_at": Moment(row.schedule.opens_at), "closes_at": Moment(row.schedule.closes_at),
+            "paused": PausedView::of(&row.pause, (self.clock)()), "skus": skus});
+        let last = self.store.audited(campaign, 1).await.unwrap_or_default();
+        let last = last.first();
+        ControlError::Changed(Box::new(Stale {
+            tag: row.tag,
+            current,
+            last_change: last
+                .map(|line| json!({"at": Moment(line.at), "action": line.action, "by": line.actor})),
+        }))
     }
 }
 
 pub(super) fn answered(done: &impl Serialize) -> Result<Answered, ControlError> {
-    let body = serde_json::to_string(done).map_err(|error| ControlError::Internal(error.to_string()))?;
     Ok(Answered {
-        body,
+        body: text_of(done)?,
         is_replay: false,
         is_proposed: false,
     })
 }
 
-fn fingerprint(asked: &impl Serialize) -> Result<String, ControlError> {
-    let json = serde_json::to_vec(asked).map_err(|error| ControlError::Internal(error.to_string()))?;
-    Ok(HEXLOWER.encode(&Sha256::digest(json)))
+/// An answer with one more member, which is not kept.
+pub(super) fn with_member(body: &str, name: &str, value: &str) -> Result<String, ControlError> {
+    let broken = |error: serde_json::Error| ControlError::Internal(error.to_string());
+    let mut answer: serde_json::Value = serde_json::from_str(body).map_err(broken)?;
+    answer[name] = value.into();
+    serde_json::to_string(&answer).map_err(broken)
+}
+
+fn text_of(done: &impl Serialize) -> Result<String, ControlError> {
+    serde_json::to_string(done).map_err(|error| ControlError::Internal(error.to_string()))
 }
 
 pub(super) fn check_note(note: Option<&str>) -> Result<(), ControlError> {

@@ -96,6 +96,17 @@ impl Control {
         operation: Operation<'_>,
         resume_at: Option<i64>,
     ) -> Result<PauseAnswer, ControlError> {
+        self.stop_now(operation, resume_at)
+            .await
+            .map(|(answer, _)| answer)
+    }
+
+    /// The same, and whether anything was changed.
+    pub(super) async fn stop_now(
+        &self,
+        operation: Operation<'_>,
+        resume_at: Option<i64>,
+    ) -> Result<(PauseAnswer, bool), ControlError> {
         for _ in 0..TRIES {
             let (row, now) = self.running(operation.campaign).await?;
             check_resume_at(row.schedule, resume_at, now)?;
@@ -104,7 +115,8 @@ impl Control {
             if there == Some(Paused { resume_at }) {
                 // Who paused it may not have come so far as to put it into the engine.
                 self.put_pause(&row.campaign, row.pause.pause).await?;
-                return Ok(PauseAnswer::of(&row, &row.pause, now, already_paused(&row.pause)));
+                let did = already_paused(&row.pause);
+                return Ok((PauseAnswer::of(&row, &row.pause, now, did), false));
             }
             let earlier = there.and(row.pause.note.as_deref());
             let next = PauseRow {
@@ -119,7 +131,7 @@ impl Control {
             let detail = json!({"resume_at": resume_at.map(Moment), "from": pause_state(there), "to": to});
             if self.put_behind(operation, &row, &next, detail).await? {
                 let did = paused(&row, there, resume_at, now);
-                return Ok(PauseAnswer::of(&row, &next, now, did));
+                return Ok((PauseAnswer::of(&row, &next, now, did), true));
             }
         }
         Err(contested(operation.campaign))

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::eyes::needs_two;
 use super::operations::{Operation, Pass, check_note};
 use super::{Control, ControlError};
+use crate::audit::Stale;
 use crate::campaign::Holdings;
 use crate::needs::{ANSWER_MAX, Removal};
 
@@ -14,6 +15,9 @@ impl Control {
         check_note(operation.note)?;
         let campaign = operation.campaign;
         let row = self.row(campaign).await?;
+        if let Err(ControlError::Changed(stale)) = self.as_seen(operation).await {
+            return Err(self.stale(campaign, *stale).await);
+        }
         if row.four_eyes.is_on() {
             if operation.pass != Pass::Root {
                 return Err(needs_two(
@@ -40,6 +44,14 @@ impl Control {
             Ok(Removal::Stays(held)) => {
                 self.open_again(campaign).await;
                 return Err(stays(campaign, held));
+            }
+            Ok(Removal::Changed(tag)) => {
+                self.open_again(campaign).await;
+                let stale = Stale {
+                    tag,
+                    ..Stale::default()
+                };
+                return Err(self.stale(campaign, stale).await);
             }
             Err(why) => {
                 self.open_again(campaign).await;

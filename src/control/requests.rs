@@ -126,7 +126,8 @@ pub struct NewRevision {
 }
 
 impl NewCampaign {
-    pub(super) fn owner(&self) -> &str {
+    /// Whose it is.
+    pub fn owner(&self) -> &str {
         self.merchant.as_deref().unwrap_or(DEFAULT_MERCHANT)
     }
 

@@ -19,7 +19,7 @@ use crate::audit::AskedBy;
 use crate::clock;
 use crate::plan;
 use crate::seldom::Seldom;
-use crate::store::{CampaignRow, ScheduledRow, ScheduledState};
+use crate::store::{CampaignRow, ScheduledRow, ScheduledState, Undone as _};
 use crate::wire::Moment;
 
 /// As the audit trail names what became of it.
@@ -122,12 +122,11 @@ impl Control {
     pub(super) async fn activate_later(
         &self,
         by: AskedBy<'_>,
-        campaign: &str,
+        (campaign, id): (&str, String),
         revision: u32,
         at: i64,
     ) -> Result<ScheduledView, ControlError> {
         let operation = Operation::by(by, campaign, ACTIVATE_LATER);
-        let id = uuid::Uuid::now_v7().simple().to_string();
         let based_on = Some(self.row(campaign).await?.activation.revision);
         let change = Change::Activate { revision, based_on };
         let planned = self.plan(operation, id, change, at, String::new());

@@ -164,7 +164,8 @@ impl Control {
         if schedule != row.schedule {
             let active = self.stored_revision(campaign, row.activation.revision).await?;
             let mut like = like(active.revision.clone())?;
-            self.set_times(&mut like, schedule)?;
+            let set = self.set_times(&mut like, schedule);
+            set.map_err(|error| about_times(error, asked))?;
             let considered = self.consider(campaign, &like.new, like.lists).await;
             let answer = considered.and_then(Considered::answer);
             changed.compared(answer.map_err(|error| about_times(error, asked))?);
@@ -259,7 +260,8 @@ impl Control {
         expected: Option<Schedule>,
         schedule: impl Fn(Schedule) -> Schedule,
     ) -> Result<Activated, ControlError> {
-        let (by, campaign) = (operation.by, operation.campaign);
+        let campaign = operation.campaign;
+        let mut operation = operation;
         let _turn = self.turns.at(campaign).await;
         for _ in 0..TRIES {
             let row = self.row(campaign).await?;
@@ -281,7 +283,9 @@ impl Control {
             // What is refused leaves no revision behind.
             let mut considered = self.consider(campaign, &like.new, like.lists).await?;
             self.may_activate(&mut considered, accept).await?;
-            let revision = self.keep(by, campaign, &like.new, considered).await?.stored()?;
+            let kept = self.keep(operation.by, campaign, &like.new, considered).await?;
+            operation = operation.begun();
+            let revision = kept.stored()?;
             let expected = Some(active.revision.number);
             let activated = self.activate_instead_of(expected, operation, revision, accept, beside);
             if let Some(activated) = activated.await? {
@@ -447,10 +451,21 @@ fn about_times(error: ControlError, asked: &CampaignChange) -> ControlError {
     } else {
         "/opens_at"
     };
+    let other = match place {
+        "/closes_at" => ("/opens_at", "opens_at"),
+        _ => ("/closes_at", "closes_at"),
+    };
+    let is_sent = asked.opens_at.is_some() && asked.closes_at.is_some();
     let of_rules = |pointer: &str| pointer.starts_with("/rules") || pointer.starts_with("/shadow");
     let told = problems
         .into_iter()
         .map(|problem| match of_rules(&problem.pointer) {
+            // What nobody sent is wrong together with what was sent.
+            false if !is_sent && problem.pointer == other.0 => Problem {
+                pointer: place.to_owned(),
+                detail: format!("{}, which stays as it is, {}", other.1, problem.detail),
+                ..problem
+            },
             false => problem,
             true => Problem::new(
                 place,
@@ -527,6 +542,31 @@ mod tests {
 
     fn change(json: serde_json::Value) -> CampaignChange {
         serde_json::from_value(json).expect("well-formed")
+    }
+
+    #[test]
+    fn a_fault_stands_at_what_was_sent() {
+        let told = |json: serde_json::Value| {
+            let fault = Problem::new("/closes_at", "is not after opens_at");
+            match about_times(ControlError::Invalid(vec![fault]), &change(json)) {
+                ControlError::Invalid(problems) => (problems[0].pointer.clone(), problems[0].detail.clone()),
+                other => panic!("{other}"),
+            }
+        };
+        let (opens, closes) = ("2026-12-03T10:00:00Z", "2026-12-02T10:00:00Z");
+        assert_eq!(
+            told(serde_json::json!({"opens_at": opens})),
+            (
+                "/opens_at".to_owned(),
+                "closes_at, which stays as it is, is not after opens_at".to_owned()
+            )
+        );
+        for sent in [
+            serde_json::json!({"closes_at": closes}),
+            serde_json::json!({"opens_at": opens, "closes_at": closes}),
+        ] {
+            assert_eq!(told(sent).0, "/closes_at");
+        }
     }
 
     #[test]

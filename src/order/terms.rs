@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{OrderState, Release};
@@ -25,9 +26,33 @@ pub const BUYER: &str = "buyer";
 pub struct Hold {
     /// From the moment it is confirmed; 1 to [`HOLD_MINUTES_MAX`].
     #[schema(minimum = 1, maximum = 43_200)]
+    #[serde(deserialize_with = "minutes")]
     pub minutes: u32,
     #[serde(default)]
     pub on_expiry: OnExpiry,
+}
+
+/// Any whole number: one that is none of these minutes is as far off as can be, so that whoever checks the bounds says them.
+fn minutes<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    struct Whole;
+
+    impl Visitor<'_> for Whole {
+        type Value = u32;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("u32")
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<u32, E> {
+            Ok(u32::try_from(number).unwrap_or(u32::MAX))
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<u32, E> {
+            Ok(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
+        }
+    }
+
+    from.deserialize_any(Whole)
 }
 
 /// What becomes of an order that is not paid in time.

@@ -16,7 +16,7 @@ use crate::needs::Removal;
 use crate::plan::{AudienceRef, Home};
 use crate::revision::Revision;
 use crate::ruleset::Compiled;
-use crate::store::CampaignRow;
+use crate::store::{CampaignRow, StoreError};
 
 /// How long the fence of a campaign that is gone stays: a gateway looks more often.
 const FENCE_KEPT_MS: i64 = 10 * 60 * 1000;
@@ -60,7 +60,11 @@ impl Reconcile {
         let epoch = row.activation.epoch;
         // Another gateway that took over has raised the epoch.
         let lines = std::slice::from_ref(line);
-        match self.store.remove_campaign(&shard.campaign, epoch, lines).await? {
+        let removed = match self.store.remove_campaign(&shard.campaign, epoch, lines).await {
+            Err(StoreError::Changed(tag)) => return Ok(Removal::Changed(tag)),
+            removed => removed?,
+        };
+        match removed {
             None => return Err(RebuildError::Elsewhere),
             Some(held) if !held.is_empty() => return Ok(Removal::Stays(held)),
             Some(_) => {}

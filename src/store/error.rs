@@ -32,6 +32,9 @@ pub enum StoreError {
     /// The call can never succeed.
     #[error("database: {0}")]
     Permanent(String),
+    /// What was to change is not as whoever asks has seen it: this is its tag.
+    #[error("it has changed meanwhile: its ETag is {0:?}")]
+    Changed(String),
 }
 
 impl StoreError {

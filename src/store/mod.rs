@@ -30,6 +30,7 @@ mod server;
 mod sessions;
 mod standing;
 mod stock_changes;
+mod tags;
 mod time;
 mod told;
 mod webhooks;
@@ -72,7 +73,7 @@ pub use letters::{
 };
 pub use modules::is_digest;
 pub use modules::names::taken;
-pub use operations::{OperationKey, OperationRow};
+pub use operations::{OperationKey, OperationRow, Undone, place_of};
 pub use order_jobs::{JobCounts, OrderCount, OrderJob};
 pub use order_list::{OrderFilter, OrderPlace, OrderRow};
 pub use privacy::attempts::AttemptsPlace;
@@ -174,6 +175,14 @@ pub struct AudienceRow {
     pub kind: ListKind,
 }
 
+impl AudienceRow {
+    /// Of the list whose newest version it is.
+    pub fn tag(&self) -> String {
+        let digest: String = self.digest.chars().take(16).collect();
+        format!("{}-{digest}", self.version)
+    }
+}
+
 /// A list about to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewAudience {
@@ -226,6 +235,8 @@ pub struct CampaignRow {
     /// How often that merchant's issuer of tokens was changed; 0: it never had one of its own.
     pub issuer_changes: u64,
     pub four_eyes: FourEyes,
+    /// Another one after each change through the control plane.
+    pub tag: String,
 }
 
 /// Stock of one SKU as the database has it.
@@ -464,6 +475,7 @@ fn at_place(place: &str, error: StoreError) -> StoreError {
         StoreError::Refused(text) => StoreError::Refused(format!("{place}: {text}")),
         StoreError::Unapproved(why) => StoreError::Unapproved(why),
         StoreError::Permanent(text) => StoreError::Permanent(format!("{place}: {text}")),
+        StoreError::Changed(tag) => StoreError::Changed(tag),
     }
 }
 

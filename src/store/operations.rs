@@ -1,18 +1,28 @@
-//! Changes of campaigns that were asked for under an `Idempotency-Key`, and what was answered.
+//! Changes that were asked for under an `Idempotency-Key`, and what was answered: of a campaign, or of a merchant that has something made.
 
+use std::future::Future;
+
+use data_encoding::HEXLOWER;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 use sqlx::AssertSqlSafe;
 
 use crate::store::error::is_duplicate;
-use crate::store::rows::{maybe_text, text};
+use crate::store::rows::{maybe_text, text, to_json};
 use crate::store::time;
-use crate::store::{Store, StoreResult};
+use crate::store::{Store, StoreError, StoreResult};
 
 /// The one that a statement is about: campaign, key and id.
 const THIS: &str = "campaign_id = ? AND idempotency_key = ? AND operation_id = ?";
 
+/// For how long one request has a change for itself; then the same request may go on with it. Two at once do no harm: every
+/// step is fenced, or is made once under the operation's id.
+const BUSY_MS: i64 = 30_000;
+
 /// A change that is asked for under a key.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationKey<'a> {
+    /// What the key is for: a campaign, or [`place_of`] a merchant.
     pub campaign: &'a str,
     pub key: &'a str,
 }
@@ -30,7 +40,76 @@ pub struct OperationRow {
     pub answer: Option<String>,
 }
 
+impl OperationRow {
+    /// One that is about to begin; `asked` is the whole request.
+    pub fn of(kind: &str, asked: &impl Serialize) -> StoreResult<Self> {
+        Ok(Self {
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            kind: kind.to_owned(),
+            asked: HEXLOWER.encode(&Sha256::digest(to_json(asked)?)),
+            answer: None,
+        })
+    }
+}
+
+/// Where keys of what a merchant has made stand: no campaign has such an id.
+pub fn place_of(merchant: Option<&str>) -> String {
+    format!("merchant:{}", merchant.unwrap_or_default())
+}
+
+/// Why something that is to be done once is not done, as its caller says it.
+pub trait Undone: From<StoreError> + std::fmt::Display {
+    /// The same request is being carried out.
+    fn in_progress() -> Self;
+    /// The key is another request's.
+    fn key_reused() -> Self;
+    /// Whether it is open what was done: the same request may go on with it.
+    fn leaves_open(&self) -> bool;
+}
+
 impl Store {
+    /// Has `work` do the change once; it is handed the operation's id, under which it may make steps of its own once, and says in text what
+    /// is kept. Answers that text, and whether it was kept before and nothing was done now. A refusal is not kept: who mends the request may
+    /// use the key again. After an error that leaves open what was done, the same request goes on under the same id.
+    pub async fn once<E: Undone, F>(
+        &self,
+        under: OperationKey<'_>,
+        new: OperationRow,
+        clock: impl Fn() -> i64,
+        work: impl FnOnce(String) -> F,
+    ) -> Result<(String, bool), E>
+    where
+        F: Future<Output = Result<String, E>>,
+    {
+        let there = self.begin_operation(under, new.clone(), clock()).await?;
+        if (&there.kind, &there.asked) != (&new.kind, &new.asked) {
+            return Err(E::key_reused());
+        }
+        if let Some(answer) = there.answer {
+            return Ok((answer, true));
+        }
+        let id = there.id;
+        if !self.take_operation(under, &id, clock(), BUSY_MS).await? {
+            // Whoever had it may have ended just now.
+            return match self.operation(under).await? {
+                Some(OperationRow {
+                    answer: Some(answer), ..
+                }) => Ok((answer, true)),
+                _ => Err(E::in_progress()),
+            };
+        }
+        let done = work(id.clone()).await;
+        let kept = match &done {
+            Ok(answer) => self.end_operation(under, &id, answer).await,
+            Err(error) if error.leaves_open() => self.leave_operation(under, &id).await,
+            Err(_) => self.forget_operation(under, &id).await,
+        };
+        if let Err(error) = kept {
+            tracing::warn!(of = under.campaign, kind = new.kind, %error, "what became of it is not kept");
+        }
+        done.map(|answer| (answer, false))
+    }
+
     /// Writes down that the change is begun, under `new.id`, unless there is one under the key: that one then.
     pub async fn begin_operation(
         &self,

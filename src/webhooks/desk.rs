@@ -1,7 +1,7 @@
 //! Endpoints made, changed and removed, as the control plane is asked. Every change leaves a line in the audit trail; secrets
 //! stand in none, and URLs without what may be one.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::{WebhookError, fault};
@@ -10,10 +10,11 @@ use super::post::Poster;
 use super::sign::new_secret;
 use super::view::{Created, Rotated, Tried, WebhookView};
 use crate::access::DEFAULT_MERCHANT;
-use crate::audit::{AskedBy, AuditLine};
+use crate::audit::{AskedBy, AuditLine, Stale};
 use crate::reaching::Target;
 use crate::store::{
-    DeliveryPlace, DeliveryRow, DeliveryState, Disabled, Owned, Owner, Sending, Store, WebhookRow,
+    DeliveryPlace, DeliveryRow, DeliveryState, Disabled, OperationKey, OperationRow, Owned, Owner, Sending,
+    Store, StoreError, WebhookRow, place_of,
 };
 use crate::wire::problem::Fault;
 use crate::wire::{self, Moment, echo};
@@ -23,9 +24,11 @@ const WEBHOOKS_MAX: usize = 100;
 /// For how long an old secret may go on signing, in hours.
 const KEEP_HOURS_MAX: u32 = 7 * 24;
 const HOUR_MS: i64 = 3_600_000;
+/// As the audit trail names it.
+const CREATE: &str = "webhook.create";
 
 /// An endpoint that somebody asks for.
-#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWebhook {
     pub url: String,
@@ -91,6 +94,51 @@ impl Desk {
     }
 
     pub async fn create(&self, by: impl Into<AskedBy<'_>>, new: NewWebhook) -> Result<Created, WebhookError> {
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        self.create_under(by.into(), new, id).await
+    }
+
+    /// The same, once per key and merchant, as JSON; and whether it was made before. Nobody keeps the secret beside the answer: it is in one
+    /// that is given again as long as the endpoint has it.
+    pub async fn create_once(
+        &self,
+        by: AskedBy<'_>,
+        key: Option<&str>,
+        new: NewWebhook,
+    ) -> Result<(Value, bool), WebhookError> {
+        let Some(key) = key else {
+            return Ok((json!(self.create(by, new).await?), false));
+        };
+        let place = place_of(Some(new.merchant.as_deref().unwrap_or(DEFAULT_MERCHANT)));
+        let under = OperationKey {
+            campaign: &place,
+            key,
+        };
+        let broken = |error: serde_json::Error| WebhookError::Internal(error.to_string());
+        let made = async |id: String| {
+            let webhook = match self.store.webhook(&id).await? {
+                Some(there) => WebhookView::of(there, (self.clock)()),
+                None => self.create_under(by, new.clone(), id).await?.webhook,
+            };
+            serde_json::to_string(&webhook).map_err(broken)
+        };
+        let row = OperationRow::of(CREATE, &new)?;
+        let (kept, is_replay) = self.store.once(under, row, self.clock, made).await?;
+        let mut answer: Value = serde_json::from_str(&kept).map_err(broken)?;
+        let id = answer["id"].as_str().unwrap_or_default();
+        let there = self.store.webhook(id).await?.filter(|row| row.previous.is_none());
+        if let Some(row) = there {
+            answer["secret"] = row.secret.0.into();
+        }
+        Ok((answer, is_replay))
+    }
+
+    async fn create_under(
+        &self,
+        by: AskedBy<'_>,
+        new: NewWebhook,
+        id: String,
+    ) -> Result<Created, WebhookError> {
         if !self.told {
             let detail = "events.enabled is false: changes of orders are not told, and an endpoint would hear nothing. Switch it \
                           on, on all landers and gateways";
@@ -121,7 +169,7 @@ impl Desk {
         }
         let now = (self.clock)();
         let row = WebhookRow {
-            id: uuid::Uuid::now_v7().simple().to_string(),
+            id,
             merchant,
             campaign: new.campaign,
             url: target.uri.to_string(),
@@ -132,9 +180,10 @@ impl Desk {
             created_at: now,
             disabled: None,
             failing_since: None,
+            tag: String::new(),
         };
         let detail = json!({"url": target.shown(), "merchant": row.merchant, "campaign": row.campaign, "events": row.events});
-        let line = AuditLine::new(now, by, "webhook.create", row.id.as_str(), detail);
+        let line = AuditLine::new(now, by, CREATE, row.id.as_str(), detail);
         let line = line.noted(row.note.as_deref());
         self.store.insert_webhook(&row, &[line]).await?;
         let secret = row.secret.0.clone();
@@ -153,12 +202,44 @@ impl Desk {
     }
 
     pub async fn show(&self, id: &str) -> Result<WebhookView, WebhookError> {
+        Ok(self.show_tagged(id).await?.0)
+    }
+
+    /// With its tag.
+    pub async fn show_tagged(&self, id: &str) -> Result<(WebhookView, String), WebhookError> {
         let row = self.row(id).await?;
-        let waiting = self.store.waiting_deliveries(id).await?;
-        Ok(WebhookView {
+        let (waiting, tag) = (self.store.waiting_deliveries(id).await?, row.tag.clone());
+        let view = WebhookView {
             waiting: Some(waiting),
             ..WebhookView::of(row, (self.clock)())
-        })
+        };
+        Ok((view, tag))
+    }
+
+    /// One that is as whoever asks has seen it.
+    async fn as_seen(&self, by: AskedBy<'_>, id: &str) -> Result<WebhookRow, WebhookError> {
+        let row = self.row(id).await?;
+        match by.only_if.is_none_or(|only| only.allows(&row.tag)) {
+            true => Ok(row),
+            false => Err(self.stale(row)),
+        }
+    }
+
+    /// What became of a change, with the endpoint as it is where that is not as it was seen.
+    async fn unless_changed<T>(&self, id: &str, done: Result<T, StoreError>) -> Result<T, WebhookError> {
+        match done {
+            Err(StoreError::Changed(_)) => Err(self.stale(self.row(id).await?)),
+            done => Ok(done?),
+        }
+    }
+
+    fn stale(&self, row: WebhookRow) -> WebhookError {
+        let tag = row.tag.clone();
+        WebhookError::Changed(Box::new(Stale {
+            tag,
+            current: json!(WebhookView::of(row, (self.clock)())),
+            last_change: None,
+        }))
     }
 
     pub async fn change(
@@ -167,7 +248,17 @@ impl Desk {
         id: &str,
         change: WebhookChange,
     ) -> Result<WebhookView, WebhookError> {
-        let mut row = self.row(id).await?;
+        Ok(self.change_tagged(by.into(), id, change).await?.0)
+    }
+
+    /// The same with the tag that it has then.
+    pub async fn change_tagged(
+        &self,
+        by: AskedBy<'_>,
+        id: &str,
+        change: WebhookChange,
+    ) -> Result<(WebhookView, String), WebhookError> {
+        let mut row = self.as_seen(by, id).await?;
         let from = told(&row);
         let mut faults = Vec::new();
         if change == WebhookChange::default() {
@@ -202,14 +293,15 @@ impl Desk {
             to["disabled"] = disabled.into();
         }
         let line = AuditLine::new(now, by, "webhook.change", id, json!({"from": from, "to": to}));
-        if !self.store.change_webhook(&row, sending, &[line]).await? {
+        let done = self.store.change_webhook(&row, sending, &[line]).await;
+        if !self.unless_changed(id, done).await? {
             return Err(unknown(id));
         }
         if change.disabled == Some(false) {
             // What waits for its next attempt need not: somebody has mended something.
             self.send_now(id).await?;
         }
-        self.show(id).await
+        self.show_tagged(id).await
     }
 
     /// Another secret, which signs from now on.
@@ -219,7 +311,8 @@ impl Desk {
         id: &str,
         rotation: Rotation,
     ) -> Result<Rotated, WebhookError> {
-        self.row(id).await?;
+        let by = by.into();
+        self.as_seen(by, id).await?;
         let hours = rotation.keep_hours;
         if hours > KEEP_HOURS_MAX {
             let detail = format!("is {hours}; the old secret may sign for at most {KEEP_HOURS_MAX} hours");
@@ -229,7 +322,8 @@ impl Desk {
         let until = now + i64::from(hours) * HOUR_MS;
         let secret = new_secret().map_err(WebhookError::Internal)?;
         let line = AuditLine::new(now, by, "webhook.rotate", id, json!({"keep_hours": hours}));
-        if !self.store.rotate_webhook(id, &secret, until, &[line]).await? {
+        let done = self.store.rotate_webhook(id, &secret, until, &[line]).await;
+        if !self.unless_changed(id, done).await? {
             return Err(unknown(id));
         }
         Ok(Rotated {
@@ -240,11 +334,13 @@ impl Desk {
     }
 
     pub async fn remove(&self, by: impl Into<AskedBy<'_>>, id: &str) -> Result<(), WebhookError> {
-        let row = self.row(id).await?;
+        let by = by.into();
+        let row = self.as_seen(by, id).await?;
         let detail = json!({"from": told(&row)});
         let line = AuditLine::new((self.clock)(), by, "webhook.remove", id, detail);
         let line = line.of_merchant(&row.merchant);
-        match self.store.remove_webhook(id, &[line]).await? {
+        let done = self.store.remove_webhook(id, &[line]).await;
+        match self.unless_changed(id, done).await? {
             true => Ok(()),
             false => Err(unknown(id)),
         }

@@ -16,5 +16,6 @@ pub(super) fn hook(url: &str) -> WebhookRow {
         created_at: 0,
         disabled: None,
         failing_since: None,
+        tag: String::new(),
     }
 }

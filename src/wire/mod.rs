@@ -12,6 +12,7 @@ pub mod problem;
 mod request;
 pub mod secret;
 mod shown;
+pub mod tags;
 mod unfit;
 
 pub use idempotency::idempotency_key;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Moment;
+use super::tags::quoted;
 
 /// One row of the table.
 #[derive(Debug)]
@@ -95,6 +96,9 @@ problems! {
         "What there is is not what was looked at or approved; the member differs names the parts that are others, where that is known. Nothing was changed.";
     CLOSED = "closed" 410 final "Sale closed"
         "The sale is over. Nothing was ordered.";
+    PRECONDITION_FAILED = "precondition-failed" 412 final "Changed since you looked"
+        "If-Match names another ETag than the thing has by now: somebody has changed it since it was read. Nothing was changed. The members \
+         etag, current and last_change say how it is and what was done to it last; look at it, and send the change again with its ETag.";
     TOO_LARGE = "too-large" 413 final "Body too large"
         "The body exceeds the limit that the detail names.";
     MEDIA_TYPE = "unsupported-media-type" 415 final "Unsupported media type"
@@ -191,6 +195,9 @@ pub(super) struct Document {
     #[serde(skip)]
     #[schema(ignore)]
     retry_after: Option<Duration>,
+    /// What the thing has by now; becomes the header `ETag`, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
     /// Becomes the header `Accept-Encoding`.
     #[serde(skip)]
     #[schema(ignore)]
@@ -227,6 +234,7 @@ impl Problem {
             retry_after: (matches!(kind.status, 429 | 503)
                 || matches!(kind.slug, "not-landed-yet" | "in-progress"))
             .then_some(Duration::from_secs(1)),
+            etag: None,
             accept_encoding: None,
         }))
     }
@@ -291,6 +299,12 @@ impl Problem {
         self
     }
 
+    /// The tag that the thing has by now.
+    pub fn tag(mut self, tag: &str) -> Self {
+        self.0.etag = Some(quoted(tag));
+        self
+    }
+
     /// Everything that is wrong; the first one's pointer becomes the document's.
     pub fn errors(mut self, errors: Vec<Fault>) -> Self {
         self.0.pointer = errors.first().map(|fault| fault.pointer.clone());
@@ -320,6 +334,11 @@ impl Problem {
         self.0
             .retry_after
             .map(|wait| (wait.as_millis().div_ceil(1000) as u64).max(1))
+    }
+
+    /// The header `ETag`.
+    pub fn etag(&self) -> Option<&str> {
+        self.0.etag.as_deref()
     }
 
     /// The header `Accept-Encoding`.

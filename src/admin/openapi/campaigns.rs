@@ -32,10 +32,12 @@ fn made() -> Vec<Operation> {
         )
         .says("`dry_run=true` refuses whatever creating it would be refused for, and writes nothing.")
         .query::<CreateQuery>()
+        .keyed()
         .body::<NewCampaign>()
         .answers::<RevisionAnswer>(201, "What its revision answers.")
         .answers::<RevisionAnswer>(200, "Of a dry run, what its revision would answer.")
         .tells("Location", "The campaign.")
+        .replays()
         .refuses(&[&CONFLICT, &PROOF_FAILED]),
         Operation::get("/admin/v1/campaigns", "listCampaigns", "Campaigns, newest first")
             .query::<PageQuery>()
@@ -46,7 +48,10 @@ fn made() -> Vec<Operation> {
             "showCampaign",
             "One campaign, with its figures",
         )
+        .says("The ETag is another one after each change through the control plane, and stays while orders come and go: its figures, and the state \
+            that time brings, go on under it.")
         .answers::<Shown>(200, "The campaign.")
+        .tagged()
         .of_something(),
         Operation::patch(
             "/admin/v1/campaigns/{id}",
@@ -60,6 +65,7 @@ fn made() -> Vec<Operation> {
         .answers::<CampaignChanged>(200, "Every gateway goes by it; of a dry run, what it would be.")
         .answers::<Proposed>(202, WAITS)
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[
             &APPROVAL_NEEDED,
@@ -75,6 +81,7 @@ fn made() -> Vec<Operation> {
         )
         .query::<DeleteQuery>()
         .answers_nothing(204, "No gateway serves it any more; its id is free.")
+        .if_match()
         .of_something()
         .refuses(&[&APPROVAL_NEEDED, &CONFLICT, &INVALID]),
         Operation::post(
@@ -105,6 +112,7 @@ fn running() -> Vec<Operation> {
         .body_if_any::<PauseBody>()
         .answers_either::<PauseAnswer, Planned>(200, "No gateway admits any more, or the pause is scheduled.")
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[&APPROVAL_NEEDED, &CONFLICT]),
         Operation::post(
@@ -116,6 +124,7 @@ fn running() -> Vec<Operation> {
         .body_if_any::<NoteBody>()
         .answers::<PauseAnswer>(200, "Every gateway takes orders again.")
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[&APPROVAL_NEEDED, &CONFLICT]),
         Operation::post(
@@ -127,6 +136,7 @@ fn running() -> Vec<Operation> {
         .body_if_any::<NoteBody>()
         .answers::<Ended>(200, "Every gateway says that the sale is over.")
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[&CONFLICT, &PROOF_FAILED]),
         Operation::delete(
@@ -137,6 +147,7 @@ fn running() -> Vec<Operation> {
         .keyed()
         .answers::<Planned>(200, "It is cancelled, now or before.")
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[&CONFLICT, &INVALID]),
     ]
@@ -152,6 +163,7 @@ fn stock() -> Vec<Operation> {
             .answers::<StockChanged>(200, "The units are on sale at every gateway, or those taken off at none; of a dry run, what it would be.")
             .answers::<Proposed>(202, WAITS)
             .replays()
+            .if_match()
             .of_something()
             .refuses(&[&APPROVAL_NEEDED, &APPROVAL_STALE, &CONFLICT, &ACCEPT_MISSING, &PROOF_FAILED])
     };
@@ -168,6 +180,7 @@ fn stock() -> Vec<Operation> {
         .answers::<StockChanged>(200, "Of a dry run, what it would be.")
         .answers::<Proposed>(202, WAITS)
         .replays()
+        .if_match()
         .of_something()
         .refuses(&[
             &APPROVAL_NEEDED,

@@ -28,7 +28,8 @@ fn lists() -> Vec<Operation> {
             "Versions of a list, newest first",
         )
         .query::<PageQuery>()
-        .answers::<VersionsAnswer>(200, "A page of versions.")
+        .answers::<VersionsAnswer>(200, "A page of versions; the ETag is of the newest.")
+        .tagged()
         .of_something(),
         Operation::put(
             "/admin/v1/audiences/{id}",
@@ -37,6 +38,7 @@ fn lists() -> Vec<Operation> {
         )
         .says("The body may be compressed with gzip.")
         .query::<UploadQuery>()
+        .if_match()
         .raw_body(
             "A member on each line, or a table.",
             &[("text/plain", text()), ("text/csv", text())],

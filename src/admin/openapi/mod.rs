@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::routes::{BASE, ROUTES, Reach, Route};
-use crate::wire::openapi::{JSON, Plane, Served, about};
+use crate::wire::openapi::{IF_MATCH, JSON, Plane, Served, about};
 use crate::wire::problem::{
     FORBIDDEN, INTERNAL, MALFORMED, OVERLOADED, TOKEN_INVALID, TOKEN_MISSING, TOO_OFTEN, UNAVAILABLE,
 };
@@ -52,6 +52,13 @@ pub(super) fn takes(method: &Method, path: &str) -> bool {
         _ => method.as_str().to_ascii_lowercase(),
     };
     there.get(name).is_some()
+}
+
+/// Whether a route goes by the header `If-Match`, as it is described.
+pub(super) fn takes_if_match(method: &Method, path: &str) -> bool {
+    let name = method.as_str().to_ascii_lowercase();
+    let parameters = DOCUMENT["paths"][path][name.as_str()]["parameters"].as_array();
+    parameters.is_some_and(|all| all.iter().any(|one| one["$ref"] == IF_MATCH))
 }
 
 /// `GET /openapi.json`.

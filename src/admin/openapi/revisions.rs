@@ -18,9 +18,12 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::post("/admin/v1/campaigns/{id}/revisions", "createRevision", "Makes a revision")
             .says("Nothing changes for orders until it is activated, which `activate_at` has done by itself.")
             .query::<RevisionQuery>()
+            .keyed()
+            .if_match()
             .body::<NewRevision>()
             .answers::<RevisionAnswer>(201, "The revision is stored.")
             .answers::<RevisionAnswer>(200, "Of a dry run: nothing is stored.")
+            .replays()
             .of_something()
             .refuses(&[&CONFLICT, &ACCEPT_MISSING, &PROOF_FAILED]),
         Operation::get("/admin/v1/campaigns/{id}/revisions", "listRevisions", "Revisions, newest first")
@@ -59,6 +62,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .refuses(&[&CONFLICT]),
         Operation::post("/admin/v1/campaigns/{id}/activate", "activateRevision", "Puts a revision in force, an earlier one as well")
             .keyed()
+            .if_match()
             .body::<ActivateBody>()
             .answers::<Activated>(200, "No gateway can admit under an older revision any more.")
             .replays()

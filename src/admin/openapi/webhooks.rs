@@ -14,9 +14,12 @@ pub(super) fn operations() -> Vec<Operation> {
             "createWebhook",
             "Makes an endpoint that is sent changes of orders",
         )
+        .keyed()
         .body::<NewWebhook>()
-        .answers::<Created>(201, "The endpoint, and its secret, which nobody is shown again.")
+        .answers_either::<Created, WebhookView>(201, "The endpoint, and its secret, which nobody is shown again but whoever repeats the request under its key before \
+            the secret is replaced.")
         .tells("Location", "The endpoint.")
+        .replays()
         .refuses(&[&CONFLICT]),
         Operation::get(
             "/admin/v1/webhooks",
@@ -26,20 +29,24 @@ pub(super) fn operations() -> Vec<Operation> {
         .answers::<List>(200, "All endpoints."),
         Operation::get("/admin/v1/webhooks/{id}", "showWebhook", "One endpoint")
             .answers::<WebhookView>(200, "The endpoint.")
+            .tagged()
             .of_something(),
         Operation::patch(
             "/admin/v1/webhooks/{id}",
             "changeWebhook",
             "Changes an endpoint, or disables it",
         )
+        .if_match()
         .body::<WebhookChange>()
         .answers::<WebhookView>(200, "The endpoint as it is now.")
+        .tells("ETag", "Of the endpoint as it is now.")
         .of_something(),
         Operation::delete(
             "/admin/v1/webhooks/{id}",
             "deleteWebhook",
             "Removes an endpoint, and what waits for it",
         )
+        .if_match()
         .answers_nothing(204, "It is gone.")
         .of_something(),
         Operation::post(
@@ -47,6 +54,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "rotateWebhookSecret",
             "Another secret, which signs from now on",
         )
+        .if_match()
         .body_if_any::<Rotation>()
         .answers::<Rotated>(200, "The secret, which nobody is shown again.")
         .of_something(),

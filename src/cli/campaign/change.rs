@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::api::{Made, path};
 use super::sale::Sale;
 use crate::cli::client::{Connection, segment};
+use crate::cli::dlt::values::timestamp;
 use crate::cli::out::{confirm, print, print_json};
 
 #[derive(Debug, clap::Args)]
@@ -49,10 +50,10 @@ pub struct Clone {
     #[arg(value_name = "NEW-ID")]
     id: String,
     /// When it opens: 2026-12-01T10:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     opens_at: jiff::Timestamp,
     /// When it closes.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     closes_at: jiff::Timestamp,
     /// Its title; without, that of the other one.
     #[arg(long)]
@@ -78,6 +79,9 @@ pub struct Delete {
     /// Do not ask.
     #[arg(long)]
     yes: bool,
+    /// What was done, as JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -150,5 +154,9 @@ pub(super) async fn delete(args: &Delete) -> anyhow::Result<()> {
     client
         .send(Method::DELETE, &path, None, Default::default())
         .await?;
-    print(&format!("campaign {} is removed; its id is free", args.campaign))
+    let did = format!("campaign {} is removed; its id is free", args.campaign);
+    match args.json {
+        true => print_json(&json!({"campaign": args.campaign, "did": did})),
+        false => print(&did),
+    }
 }

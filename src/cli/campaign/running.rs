@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::path;
 use crate::cli::client::Connection;
+use crate::cli::dlt::values::timestamp;
 use crate::cli::out::{confirm, print, print_json};
 
 /// What every change of a running sale takes.
@@ -29,10 +30,10 @@ pub struct Pause {
     #[arg(value_name = "ID")]
     campaign: String,
     /// When orders are taken again by themselves; without, somebody has to resume it.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     resume_at: Option<jiff::Timestamp>,
     /// When it begins; without, now.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     pause_at: Option<jiff::Timestamp>,
     #[command(flatten)]
     how: How,
@@ -68,10 +69,10 @@ pub struct Set {
     #[arg(long)]
     title: Option<String>,
     /// When it opens: 2026-12-01T10:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     opens_at: Option<jiff::Timestamp>,
     /// When it closes.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     closes_at: Option<jiff::Timestamp>,
     /// Whose pages in browsers may read what gateways say of it: https://shop.example,https://m.shop.example; "*" every page, ""
     /// none, "configured" as the configuration says.

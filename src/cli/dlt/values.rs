@@ -28,6 +28,21 @@ pub fn moment(text: &str) -> Result<Moment, String> {
     })
 }
 
+/// Reads `2026-11-20T12:00:00Z`, of what may lie ahead as well.
+pub fn timestamp(text: &str) -> Result<jiff::Timestamp, String> {
+    let read = text.parse();
+    read.map_err(|_: jiff::Error| {
+        "write RFC 3339 with its offset: 2026-11-20T12:00:00Z, or 2026-11-20T20:00:00+08:00".to_owned()
+    })
+}
+
+/// Reads `2026-11-20T12:00:00Z` or `2h`.
+pub fn past(text: &str) -> Result<jiff::Timestamp, String> {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let at = moment(text)?.resolve(now);
+    jiff::Timestamp::from_millisecond(at).map_err(|_| format!("{text} ago is no moment of any calendar"))
+}
+
 /// Longest delay of a replay: a month, the time that dead letters stay in their topic.
 const DELAY_MAX_MS: i64 = 30 * 86_400_000;
 
@@ -70,6 +85,15 @@ mod tests {
         for wrong in ["", "h", "2", "yesterday", "-1h", "2w", "99999999999999999d", "2½"] {
             assert!(moment(wrong).expect_err(wrong).contains("RFC 3339"), "{wrong}");
         }
+        assert!(timestamp("2026-11-20T20:00:00+08:00").is_ok() && past("2h").is_ok());
+        for wrong in ["yesterday", "2026-11-20T12:00:00", "2h"] {
+            assert!(
+                timestamp(wrong)
+                    .expect_err(wrong)
+                    .contains("2026-11-20T12:00:00Z")
+            );
+        }
+        assert!(past("yesterday").expect_err("no moment").contains("how long ago"));
         assert_eq!((rate("7"), rate("100/s")), (Ok(7), Ok(100)));
         assert!(rate("0").is_err() && rate("fast").is_err());
         assert_eq!(

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::list::path;
 use crate::cli::client::{Connection, segment};
+use crate::cli::dlt::values::past;
 use crate::cli::out::{Exit, print, print_json};
 
 #[derive(Debug, clap::Args)]
@@ -32,11 +33,11 @@ pub struct Replay {
     /// Every delivery of this order.
     #[arg(long, value_name = "ORDER", conflicts_with_all = ["from", "to", "state"])]
     order: Option<String>,
-    /// Those that were written down at this time or later: 2026-12-01T10:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    /// Those that were written down at this time or later: 2026-12-01T10:00:00Z, or how long ago, 2h.
+    #[arg(long, value_name = "TIME", value_parser = past)]
     from: Option<jiff::Timestamp>,
     /// Those that were written down before this time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = past)]
     to: Option<jiff::Timestamp>,
     /// failed, waiting or delivered; without, failed.
     #[arg(long, value_name = "STATE")]

@@ -132,7 +132,7 @@ impl Control {
             by: by.into(),
         };
         let (new, row) = self.collected(&id, &wanted).await?;
-        let activated = self.repin_all(by, &row, &activate).await?;
+        let activated = self.repin_all(by.otherwise(), &row, &activate).await?;
         let asked = self.asked_of(&row, &wanted.member).await?;
         Ok(Changed {
             new,

@@ -25,9 +25,10 @@ use tokio::task::spawn_blocking;
 use super::{Control, ControlError, Problem};
 use crate::access::DEFAULT_MERCHANT;
 use crate::audience::{AUDIENCE_BYTES_MAX, AudienceError, ListKind, TableRead};
-use crate::audit::{AskedBy, AuditLine};
+use crate::audit::{AskedBy, AuditLine, Only, Stale};
 use crate::campaign::check_id;
 use crate::store::{AudienceRow, NewAudience};
+use crate::wire::Moment;
 pub(super) use collect::Collector;
 pub use collect::{Changed, MemberChange};
 pub(super) use folded::FoldedCopy;
@@ -84,7 +85,7 @@ impl Control {
         check_id(&upload.id).map_err(|error| invalid(format!("the list id {error}")))?;
         self.can_repin(&upload.id, &activate).await?;
         let (new, row, table) = self.store_upload(by, upload).await?;
-        let activated = self.repin_all(by, &row, &activate).await?;
+        let activated = self.repin_all(by.otherwise(), &row, &activate).await?;
         Ok(Uploaded {
             new,
             behind: self.behind(&row),
@@ -109,6 +110,7 @@ impl Control {
             body,
         } = upload;
         let newest = self.store.newest_audience(&id).await?;
+        let after = seen(by, &id, newest.as_ref())?;
         // A list of addresses stays one: as texts, its ranges would match nobody.
         let stays = newest.map(|row| row.kind).filter(|kind| *kind != ListKind::Texts);
         let reading = Reading {
@@ -122,7 +124,7 @@ impl Control {
             table,
         } = collect(gzip, reading, body).await?;
         self.can_match(&id, &kind, &activate).await?;
-        let new = self.new_audience(id, kind, summary, None);
+        let new = self.new_audience(id, kind, summary, after);
         let newest = self.store.newest_audience(&new.id).await?;
         if let Some(row) = &newest
             && row.digest == new.digest
@@ -134,11 +136,16 @@ impl Control {
             newest.map(|row| json!({"version": row.version, "members": row.members, "digest": row.digest}));
         let detail = json!({"members": new.members, "digest": new.digest, "from": from});
         let line = AuditLine::new(new.uploaded_at, by, "audience.upload", new.id.as_str(), detail);
-        let (new, row) = self
+        let digest = new.digest.clone();
+        let (is_new, row) = self
             .store
             .insert_audience(&new, filled(spool, new.buckets), vec![line])
             .await?;
-        Ok((new, row, table))
+        // Another one may have been stored meanwhile.
+        if !is_new && row.digest != digest {
+            return Err(stale(&row));
+        }
+        Ok((is_new, row, table))
     }
 
     /// A version that is stored whole; with `after`, only as the one after that.
@@ -231,6 +238,31 @@ fn new_upload() -> String {
 /// What is kept beside a list, under a key of its own, is no list.
 fn check_known(id: &str) -> Result<(), ControlError> {
     check_id(id).map_err(|_| unknown(id))
+}
+
+/// The version that a new one has to come after, where somebody says which one they have seen.
+fn seen(by: AskedBy<'_>, id: &str, newest: Option<&AudienceRow>) -> Result<Option<u32>, ControlError> {
+    let Some(condition) = by
+        .only_if
+        .map(Only::condition)
+        .filter(|condition| condition.is_there())
+    else {
+        return Ok(None);
+    };
+    match newest {
+        Some(row) if condition.allows(&row.tag()) => Ok(Some(row.version)),
+        Some(row) => Err(stale(row)),
+        None => Err(unknown(id)),
+    }
+}
+
+fn stale(row: &AudienceRow) -> ControlError {
+    ControlError::Changed(Box::new(Stale {
+        tag: row.tag(),
+        current: json!({"id": row.id, "version": row.version, "members": row.members, "digest": row.digest,
+            "uploaded_at": Moment(row.uploaded_at)}),
+        last_change: None,
+    }))
 }
 
 fn unknown(id: &str) -> ControlError {

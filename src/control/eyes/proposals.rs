@@ -14,6 +14,7 @@ use super::super::{CampaignChange, Control, ControlError, NewSku, StockBody};
 use super::{Named, named, refused};
 use crate::audit::{AskedBy, AuditLine};
 use crate::revision::Unapproved;
+use crate::store::Undone as _;
 use crate::store::{CampaignRow, ProposalRow, ProposalState};
 use crate::wire::{Moment, echo};
 
@@ -250,6 +251,8 @@ impl Control {
             key: Some(&proposal.key),
             person: Some(&proposal.person),
             address: None,
+            // It is bound to what it was asked against.
+            only_if: None,
         };
         let done = self.make_proposed(by, &proposal).await;
         let (state, outcome) = match &done {

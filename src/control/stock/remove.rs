@@ -38,16 +38,14 @@ impl Control {
             actor: operation.actor,
             note: operation.note,
         };
-        let begun = self
-            .store
-            .begin_removal(new, row.activation.epoch, (self.clock)())
-            .await?;
+        let line = operation.line((self.clock)(), serde_json::json!({}));
+        let begun = self.store.begin_removal(new, row.activation.epoch, &line).await?;
         if begun.is_none() {
             return Ok(None);
         }
         failpoint::hit(Point::S2);
         let change = self.begun(asked.id).await?;
-        let prepared = self.finish_removal(change, Some(operation.by)).await?;
+        let prepared = self.finish_removal(change, Some(operation.by.begun())).await?;
         let change = self.begun(asked.id).await?;
         self.answer(row, &change, prepared.unwrap_or_default())
             .await

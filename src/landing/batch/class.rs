@@ -50,7 +50,10 @@ impl Class {
 
     pub(super) fn of(error: &StoreError) -> Self {
         match error {
-            StoreError::Refused(_) | StoreError::Conflict(_) | StoreError::Unapproved(_) => Self::Refused,
+            StoreError::Refused(_)
+            | StoreError::Conflict(_)
+            | StoreError::Unapproved(_)
+            | StoreError::Changed(_) => Self::Refused,
             StoreError::Contradiction(_) => Self::Conflict,
             StoreError::Locked(_) => Self::Locked,
             StoreError::Permanent(_) | StoreError::Transient(_) | StoreError::Unanswered(_) => Self::Failing,

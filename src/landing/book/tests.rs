@@ -71,6 +71,7 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
         merchant: "default".to_owned(),
         issuer_changes: 0,
         four_eyes: Default::default(),
+        tag: String::new(),
     };
     (row, revision)
 }

@@ -60,6 +60,7 @@ impl Store {
         tx: &mut Transaction<'_, Any>,
         lines: &[AuditLine<'_>],
     ) -> StoreResult<()> {
+        self.move_tags(tx, lines).await?;
         let mut entries = Vec::with_capacity(lines.len());
         for line in lines {
             let mut entry = AuditEntry::of(line);

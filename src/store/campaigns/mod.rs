@@ -33,7 +33,7 @@ const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards,
      c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions, \
      c.record_version, c.pauses, CAST(c.paused_at AS CHAR), CAST(c.resume_at AS CHAR), c.pause_note, \
      x.number, x.sku_id, x.units, x.epoch, c.stock_change, c.origins, c.merchant, c.four_eyes, \
-     (SELECT m.issuer_changes FROM merchants m WHERE m.merchant_id = c.merchant) \
+     (SELECT m.issuer_changes FROM merchants m WHERE m.merchant_id = c.merchant), COALESCE(c.tag, c.uid) \
      FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision \
      LEFT JOIN stock_changes x ON x.campaign_id = c.campaign_id AND x.number = c.stock_change \
      AND x.epoch IS NOT NULL AND x.kind <> 'remove'";
@@ -214,10 +214,30 @@ impl Store {
         self.lock_epoch(&mut tx, &revision.campaign).await?;
         let number = append_revision(&mut tx, revision).await?;
         eyes::sign(&mut tx, (&revision.campaign, number), &audit).await?;
+        let only = audit.first().and_then(|line| line.by.only_if);
+        if let Some(operation) = only.and_then(|only| only.condition().own()) {
+            sqlx::query("UPDATE revisions SET operation_id = ? WHERE campaign_id = ? AND revision = ?")
+                .bind(operation)
+                .bind(revision.campaign.as_str())
+                .bind(i64::from(number))
+                .execute(&mut *tx)
+                .await?;
+        }
         let lines = audit.into_iter().map(|line| line.saying("revision", number));
         self.append_audit(&mut tx, &lines.collect::<Vec<_>>()).await?;
         tx.commit().await?;
         Ok(number)
+    }
+
+    /// The revision that an operation has made.
+    pub async fn revision_of(&self, campaign: &str, operation: &str) -> StoreResult<Option<u32>> {
+        let row =
+            sqlx::query("SELECT MAX(revision) FROM revisions WHERE campaign_id = ? AND operation_id = ?")
+                .bind(campaign)
+                .bind(operation)
+                .fetch_one(&self.pool)
+                .await?;
+        maybe_int(&row, 0)?.map(|_| narrow(&row, 0)).transpose()
     }
 
     pub async fn revision(&self, campaign: &str, number: u32) -> StoreResult<Option<Revision>> {
@@ -471,6 +491,7 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
         merchant: text(row, 23)?,
         four_eyes: FourEyes::of(int(row, 24)?),
         issuer_changes: maybe_int(row, 25)?.map_or(0, |changes| u64::try_from(changes).unwrap_or(0)),
+        tag: text(row, 26)?,
     })
 }
 

@@ -52,6 +52,9 @@ impl Store {
         if self.locked_epoch(&mut tx, campaign).await? != Some(epoch) {
             return Ok(None);
         }
+        for line in audit {
+            self.check_tag(&mut tx, line).await?;
+        }
         // Landing sells units of the order that it has written: whoever is about to has ended before the orders are counted.
         let lock = self.dialect.for_update();
         let sql = format!("SELECT sku_id FROM stock WHERE campaign_id = ?{lock}");

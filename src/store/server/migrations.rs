@@ -66,6 +66,7 @@ const FILES: &[File] = &[
     migration!(39, "0039_console_sessions"),
     migration!(40, "0040_erasure_joins"),
     migration!(41, "0041_four_eyes"),
+    migration!(43, "0043_contract"),
     migration!(44, "0044_issuers"),
 ];
 

@@ -40,18 +40,19 @@ pub struct Committed {
 
 impl Store {
     /// Begins a removal: nothing of it is done, and nobody begins another change before it is. `None` where the epoch is not the
-    /// one that was seen, or a change is under way.
+    /// one that was seen, or a change is under way. `line` is what is written of it later.
     pub async fn begin_removal(
         &self,
         new: NewStockChange<'_>,
         seen: u64,
-        now: i64,
+        line: &AuditLine<'_>,
     ) -> StoreResult<Option<u64>> {
         let mut tx = self.begin().await?;
         let Some(number) = self.next_change(&mut tx, new.campaign, seen).await? else {
             return Ok(None);
         };
-        insert(&mut tx, new, number, now).await?;
+        self.move_tags(&mut tx, std::slice::from_ref(line)).await?;
+        insert(&mut tx, new, number, line.at).await?;
         tx.commit().await.map_err(StoreError::of_commit)?;
         Ok(Some(number))
     }

@@ -33,6 +33,8 @@ pub struct WebhookRow {
     pub disabled: Option<Disabled>,
     /// Nothing was delivered since then, and something failed.
     pub failing_since: Option<i64>,
+    /// Another one after each change through the control plane.
+    pub tag: String,
 }
 
 /// That nothing is sent to an endpoint.
@@ -63,7 +65,8 @@ impl WebhookRow {
 }
 
 const SELECT: &str = "SELECT webhook_id, campaign_id, url, events, secret, previous_secret, CAST(previous_until AS CHAR), note, \
-     CAST(created_at AS CHAR), CAST(disabled_at AS CHAR), disabled_why, CAST(failing_since AS CHAR), merchant FROM webhooks";
+     CAST(created_at AS CHAR), CAST(disabled_at AS CHAR), disabled_why, CAST(failing_since AS CHAR), merchant, \
+     COALESCE(tag, webhook_id) FROM webhooks";
 
 fn row(row: &AnyRow) -> StoreResult<WebhookRow> {
     let disabled = maybe_moment(row, 9)?.map(|at| {
@@ -82,6 +85,7 @@ fn row(row: &AnyRow) -> StoreResult<WebhookRow> {
         disabled: disabled.transpose()?,
         failing_since: maybe_moment(row, 11)?,
         merchant: text(row, 12)?,
+        tag: text(row, 13)?,
     })
 }
 
@@ -198,6 +202,9 @@ impl Store {
     /// Removes an endpoint; `false` where it is gone. Its deliveries are pruned.
     pub async fn remove_webhook(&self, id: &str, audit: &[AuditLine<'_>]) -> StoreResult<bool> {
         let mut tx = self.begin().await?;
+        for line in audit {
+            self.check_tag(&mut tx, line).await?;
+        }
         let done = sqlx::query("DELETE FROM webhooks WHERE webhook_id = ?")
             .bind(id)
             .execute(&mut *tx)

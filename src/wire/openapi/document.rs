@@ -160,6 +160,9 @@ fn answered(answer: &Answered) -> Value {
 /// Keys, bare or as a quoted string; see [`crate::wire::idempotency_key`].
 const KEY: &str = r#"^(?:[!#-~][!-~]{0,254}|"(?:[ !#-\[\]-~]|\\["\\]){1,255}")$"#;
 
+/// Entity tags; see [`crate::wire::tags`].
+const TAGS: &str = r#"^(?:\*|(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*)$"#;
+
 /// Headers of requests that several operations take.
 fn parameters() -> Value {
     let key = |required: bool, description: &str| {
@@ -168,11 +171,20 @@ fn parameters() -> Value {
             "schema": {"type": "string", "pattern": KEY}, "example": "cart-17",
         })
     };
+    let tags = |name: &str, description: &str| {
+        json!({
+            "name": name, "in": "header", "required": false, "description": description,
+            "schema": {"type": "string", "pattern": TAGS}, "example": "\"5f0c\"",
+        })
+    };
     json!({
         "IdempotencyKey": key(false, "Under one key the same request is carried out once: a retry gets the same answer. 1 to 255 \
             visible ASCII characters, bare or as a quoted string."),
         "IdempotencyKeyNeeded": key(true, "Under one key the same request is carried out once: a retry gets the same answer. 1 \
             to 255 visible ASCII characters, bare or as a quoted string. Needed unless it is a dry run."),
+        "IfMatch": tags("If-Match", "ETags of what the path names as it was seen, or `*`: where it has another one by now, nothing \
+            is changed, and the answer is 412."),
+        "IfNoneMatch": tags("If-None-Match", "ETags that are known: where it has one of them, the answer is 304."),
     })
 }
 
@@ -185,6 +197,7 @@ fn headers() -> Value {
         "RetryAfter": {"description": "Whole seconds, from 1, after which the same request may succeed; missing where nobody \
             knows.", "schema": {"type": "integer", "minimum": 1}},
         "WWWAuthenticate": text("Which token is wanted (RFC 6750)."),
+        "ETag": text("Another one after each change of what it is of; for If-Match of a change."),
         "AcceptEncoding": text("Codings of a body that are taken, where the coding was the trouble."),
     })
 }

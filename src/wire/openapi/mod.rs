@@ -12,7 +12,7 @@ use serde_json::Value;
 
 pub use about::about;
 pub use document::{PathParameters, Plane};
-pub use operation::{JSON, Operation};
+pub use operation::{IF_MATCH, JSON, Operation};
 pub use page::{Page, page};
 
 /// A document as it is served: made once.

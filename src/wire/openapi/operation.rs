@@ -6,11 +6,15 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::schemas::{Schemas, never_null, value_of};
 use crate::wire::problem::{
-    IDEMPOTENCY_KEY, IN_PROGRESS, INVALID, KEY_REUSED, Kind, MALFORMED, MEDIA_TYPE, TOO_LARGE, UNKNOWN,
+    IDEMPOTENCY_KEY, IN_PROGRESS, INVALID, KEY_REUSED, Kind, MALFORMED, MEDIA_TYPE, PRECONDITION_FAILED,
+    TOO_LARGE, UNKNOWN,
 };
 
 /// JSON, as nearly everything is.
 pub const JSON: &str = "application/json";
+
+/// Where the header `If-Match` is described.
+pub const IF_MATCH: &str = "#/components/parameters/IfMatch";
 
 /// A method on a path. What holds for every operation of its plane is not said here: see [`super::Plane`].
 pub struct Operation {
@@ -166,6 +170,24 @@ impl Operation {
         self.parameters
             .push(json!({"$ref": format!("#/components/parameters/{name}")}));
         self.refuses(&[&IDEMPOTENCY_KEY, &IN_PROGRESS, &KEY_REUSED])
+    }
+
+    /// It takes the header `If-Match`: what its path names is to be as whoever asks has seen it.
+    pub fn if_match(mut self) -> Self {
+        self.parameters.push(json!({"$ref": IF_MATCH}));
+        self.refuses(&[&PRECONDITION_FAILED])
+    }
+
+    /// What it answers has a tag; whoever has that already is told so.
+    pub fn tagged(mut self) -> Self {
+        self.parameters
+            .push(json!({"$ref": "#/components/parameters/IfNoneMatch"}));
+        let header = json!({"$ref": "#/components/headers/ETag"});
+        self = self.answers_nothing(304, "It has the tag that If-None-Match names.");
+        for answer in &mut self.answers {
+            answer.headers.push(("ETag", header.clone()));
+        }
+        self
     }
 
     /// A body of JSON, of this type.

@@ -14,7 +14,7 @@ use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
-    Activated, ActivatedAt, Approved, Asked, AudienceUpload, CampaignChange, CampaignFigures, Carried,
+    self, Activated, ActivatedAt, Approved, Asked, AudienceUpload, CampaignChange, CampaignFigures, Carried,
     Changed, Compared, ControlError, KeyView, MemberChange, MembersStream, MerchantChange, MerchantView,
     Named, NewCampaign, NewKey, NewKeyView, NewMerchant, NewRevision, NewSku, Operation, Problem,
     ProposalView, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, StandingView, StockBody, Uploaded,
@@ -51,6 +51,18 @@ fn module(id: &str) -> ModuleRow {
     }
 }
 
+/// As a control plane hands on what it answers.
+fn as_answered(answer: RevisionAnswer, lua: bool) -> control::Answered {
+    let answer = RevisionAnswer {
+        lua: answer.lua.filter(|_| lua),
+        ..answer
+    };
+    control::Answered {
+        body: serde_json::to_string(&answer).expect("JSON"),
+        is_replay: false,
+    }
+}
+
 fn row(id: &str) -> CampaignRow {
     CampaignRow {
         campaign: Campaign {
@@ -80,6 +92,7 @@ fn row(id: &str) -> CampaignRow {
         merchant: "default".into(),
         issuer_changes: 0,
         four_eyes: Default::default(),
+        tag: String::new(),
     }
 }
 
@@ -240,7 +253,12 @@ impl admin::Keys for Scripted {
         answered(Ok(()))
     }
 
-    fn create_key<'a>(&'a self, _: AskedBy<'a>, _: &'a Actor, _: NewKey) -> Answered<'a, NewKeyView> {
+    fn create_key<'a>(
+        &'a self,
+        _: Operation<'a>,
+        _: &'a Actor,
+        _: NewKey,
+    ) -> Answered<'a, control::Answered> {
         answered(Err(ControlError::Unavailable("no keys here".into())))
     }
 
@@ -252,7 +270,7 @@ impl admin::Keys for Scripted {
         answered(Err(ControlError::Unknown(format!("no key {id:?}"))))
     }
 
-    fn create_merchant<'a>(&'a self, _: AskedBy<'a>, _: NewMerchant) -> Answered<'a, MerchantView> {
+    fn create_merchant<'a>(&'a self, _: Operation<'a>, _: NewMerchant) -> Answered<'a, control::Answered> {
         answered(Err(ControlError::Unavailable("no merchants here".into())))
     }
 
@@ -437,12 +455,17 @@ impl Rules for Scripted {
         })
     }
 
-    fn create_campaign<'a>(&'a self, _: AskedBy<'a>, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
+    fn create_campaign<'a>(
+        &'a self,
+        _: Operation<'a>,
+        new: NewCampaign,
+        lua: bool,
+    ) -> Answered<'a, control::Answered> {
         answered(match new.id.as_str() {
             "taken" => Err(ControlError::Conflict(
                 "there is a campaign \"taken\" already".into(),
             )),
-            _ => Ok(revision(Some(1))),
+            _ => Ok(as_answered(revision(Some(1)), lua)),
         })
     }
 
@@ -457,24 +480,23 @@ impl Rules for Scripted {
 
     fn create_revision<'a>(
         &'a self,
-        _: AskedBy<'a>,
-        campaign: &'a str,
+        operation: Operation<'a>,
         _: NewRevision,
-        dry_run: bool,
-    ) -> Answered<'a, RevisionAnswer> {
+        (dry_run, lua): (bool, bool),
+    ) -> Answered<'a, control::Answered> {
         let problem = |pointer: &str| Problem {
             pointer: pointer.into(),
             detail: "is less than 1".into(),
             hint: Some("use 1".into()),
         };
-        answered(match campaign {
+        answered(match operation.campaign {
             "invalid" => Err(ControlError::Invalid(vec![
                 problem("/rules/0/params/limit"),
                 problem("/opens_at"),
             ])),
             "down" => Err(ControlError::Unavailable("the database does not answer".into())),
             "broken" => Err(ControlError::Internal("secret".into())),
-            _ => Ok(revision((!dry_run).then_some(2))),
+            _ => Ok(as_answered(revision((!dry_run).then_some(2)), lua)),
         })
     }
 

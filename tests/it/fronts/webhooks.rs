@@ -6,8 +6,9 @@ use rushgate::admin::Webhooks;
 use rushgate::audit::AskedBy;
 use rushgate::store::{DeliveryPlace, DeliveryRow, DeliveryState};
 use rushgate::webhooks::{
-    Created, NewWebhook, Replay, Replayed, Rotated, Rotation, Tried, WebhookChange, WebhookError, WebhookView,
+    NewWebhook, Replay, Replayed, Rotated, Rotation, Tried, WebhookChange, WebhookError, WebhookView,
 };
+use serde_json::Value;
 
 use crate::fronts::control::start;
 use crate::fronts::wire::call;
@@ -22,7 +23,7 @@ fn none<'a, T: Send + 'a>(id: &str) -> Done<'a, T> {
 }
 
 impl Webhooks for NoWebhooks {
-    fn create<'a>(&'a self, _: AskedBy<'a>, _: NewWebhook) -> Done<'a, Created> {
+    fn create<'a>(&'a self, _: AskedBy<'a>, _: Option<&'a str>, _: NewWebhook) -> Done<'a, (Value, bool)> {
         let full = WebhookError::Conflict("there are as many as there may be".to_owned());
         std::future::ready(Err(full)).boxed()
     }
@@ -31,11 +32,16 @@ impl Webhooks for NoWebhooks {
         std::future::ready(Ok(Vec::new())).boxed()
     }
 
-    fn show<'a>(&'a self, id: &'a str) -> Done<'a, WebhookView> {
+    fn show<'a>(&'a self, id: &'a str) -> Done<'a, (WebhookView, String)> {
         none(id)
     }
 
-    fn change<'a>(&'a self, _: AskedBy<'a>, id: &'a str, _: WebhookChange) -> Done<'a, WebhookView> {
+    fn change<'a>(
+        &'a self,
+        _: AskedBy<'a>,
+        id: &'a str,
+        _: WebhookChange,
+    ) -> Done<'a, (WebhookView, String)> {
         none(id)
     }
 

@@ -1,5 +1,6 @@
 //! A change of the stock that is half done: no comparison mends it, and a rebuild decides it.
 
+use rushgate::audit::AuditLine;
 use rushgate::lua::fixed;
 use rushgate::lua::restock::{Restocked, Step, restock_args, restock_reply};
 use rushgate::store::{NewStockChange, StockChangeKind};
@@ -31,7 +32,14 @@ async fn units_that_are_being_taken_back_are_nobodys_difference(side: Side) {
         note: None,
     };
     let (store, epoch) = (&sale.db.store, sale.active.activation.epoch);
-    let begun = store.begin_removal(new, epoch, sale.opened_at).await;
+    let line = AuditLine::new(
+        sale.opened_at,
+        "eve",
+        "stock.change",
+        CAMPAIGN,
+        serde_json::json!({}),
+    );
+    let begun = store.begin_removal(new, epoch, &line).await;
     assert_eq!(begun, Ok(Some(1)));
     let take = restock_args(&sale.active.fence(), 1, "mug", Step::Take { units: 3 });
     let taken = restock_reply(sale.run(&fixed::RESTOCK, take).await);

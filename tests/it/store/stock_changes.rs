@@ -56,9 +56,13 @@ async fn add(store: &Store, operation: &str, seen: u64, number: u64, units: u64)
     added.expect("the database answers")
 }
 
+fn line() -> AuditLine<'static> {
+    AuditLine::new(NOW, "eve", "stock.change", "spring", serde_json::json!({}))
+}
+
 async fn begin(store: &Store, operation: &str, seen: u64, units: u64) -> Option<u64> {
     let new = new(operation, StockChangeKind::Remove, units);
-    let begun = store.begin_removal(new, seen, NOW).await;
+    let begun = store.begin_removal(new, seen, &line()).await;
     begun.expect("the database answers")
 }
 
@@ -255,7 +259,7 @@ async fn one_change_is_done_before_the_next_begins(db: Database) {
     // The same operation does not begin twice.
     store.end_stock_change("spring", 2, NOW).await.expect("ended");
     let again = store
-        .begin_removal(new("a", StockChangeKind::Remove, 1), 3, NOW)
+        .begin_removal(new("a", StockChangeKind::Remove, 1), 3, &line())
         .await;
     again.expect_err("its id is taken");
 }

@@ -10,6 +10,7 @@ mod buyers;
 mod buyers_deployed;
 mod changes;
 mod claims;
+mod contract;
 mod cut_over;
 mod eight_rules;
 mod examples;

@@ -37,6 +37,7 @@ fn row(id: &str, uid: &str) -> CampaignRow {
         merchant: "default".into(),
         issuer_changes: 0,
         four_eyes: Default::default(),
+        tag: String::new(),
     }
 }
 
