@@ -120,7 +120,7 @@ pub enum ControlError {
     InProgress,
     /// 422: the `Idempotency-Key` is another request's.
     #[error(
-        "this Idempotency-Key belongs to another request about the campaign or the order; use a new key for a new request"
+        "this Idempotency-Key belongs to another request about the campaign, the order or what is made; use a new key for a new request"
     )]
     KeyReused,
     /// 422: the same, of a request to erase a buyer.

@@ -463,6 +463,7 @@ mod tests {
             ("approval-needed", 409, false),
             ("approval-stale", 409, false),
             ("closed", 410, false),
+            ("precondition-failed", 412, false),
             ("too-large", 413, false),
             ("unsupported-media-type", 415, false),
             ("invalid", 422, false),

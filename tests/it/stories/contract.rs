@@ -324,6 +324,7 @@ async fn a_key_is_made_once_and_shown_once() {
     assert_eq!(listed["keys"].as_array().map(Vec::len), Some(1), "{listed}");
     let merchants = format!("{}/admin/v1/merchants", gate.admin);
     for replayed in ["", "true"] {
+        let headers = [("idempotency-key", "another")];
         let made = send(Method::POST, &merchants, &headers, &json!({"id": "shop-a"})).await;
         assert_eq!(made.header("idempotent-replayed"), replayed);
         made.expect(201);
