@@ -46,7 +46,7 @@ pub enum Scope {
     /// Export and erase a buyer's data.
     #[serde(rename = "buyers")]
     Buyers,
-    /// Look after dead letters.
+    /// Look after dead letters, and compare and repair what Redis and the database have of a campaign.
     #[serde(rename = "letters")]
     Letters,
     /// Make, list and revoke keys, and see merchants.
@@ -118,7 +118,9 @@ impl Scope {
             Self::ModulesWrite => "upload and delete modules",
             Self::Webhooks => "look after webhooks",
             Self::Buyers => "export and erase a buyer's data",
-            Self::Letters => "look after dead letters",
+            Self::Letters => {
+                "look after dead letters, and compare and repair what Redis and the database have of a campaign"
+            }
             Self::Keys => "make, list and revoke keys, and see merchants",
             Self::Audit => "read the audit trail",
         }

@@ -166,7 +166,7 @@ impl Guard {
         match found {
             Found::Route(route) => {
                 route.admits(&actor)?;
-                if let Some(id) = first(&params) {
+                if let Some(id) = named(&params, route.reach) {
                     owners::check(&*self.rules, &actor, route.reach, &id).await?;
                 } else if !matches!(route.reach, Reach::Own | Reach::All) && actor.merchant().is_some() {
                     return Err(for_root().into());
@@ -186,10 +186,14 @@ impl Guard {
 
 type Params = Result<RawPathParams, RawPathParamsRejection>;
 
-/// What a path names first: the campaign, the list, the module.
-fn first(params: &Params) -> Option<String> {
+/// What a path names first: the campaign, the list, the module. A letter's id is all of its parts.
+fn named(params: &Params, reach: Reach) -> Option<String> {
     let params = params.as_ref().ok()?;
-    params.iter().next().map(|(_, value)| value.to_owned())
+    let mut values = params.iter().map(|(_, value)| value);
+    match reach {
+        Reach::Letter => Some(values.collect::<Vec<_>>().join("/")),
+        _ => values.next().map(str::to_owned),
+    }
 }
 
 fn invalid(detail: impl Into<String>) -> Problem {

@@ -21,6 +21,7 @@ use crate::control::{
     self, Control, KEY_CREATE, KeyView, MERCHANT_CREATE, MerchantChange, MerchantView, NewKey, NewMerchant,
     Operation,
 };
+use crate::record::LetterId;
 use crate::store::{ApiKeyRow, Owned, Owner, place_of};
 use crate::wire::paged;
 
@@ -34,6 +35,7 @@ pub trait Keys: Send + Sync + 'static {
     /// Notes that a key was used.
     fn key_used<'a>(&'a self, row: &'a ApiKeyRow) -> Answered<'a, ()>;
     fn owner<'a>(&'a self, of: Owned, id: &'a str) -> Answered<'a, Owner>;
+    fn letter_owner<'a>(&'a self, id: &'a LetterId) -> Answered<'a, Owner>;
     /// Takes the id of a list; without a merchant it may be anybody's.
     fn claim_list<'a>(&'a self, id: &'a str, merchant: Option<&'a str>) -> Answered<'a, ()>;
     fn create_key<'a>(
@@ -79,6 +81,10 @@ impl Keys for Control {
 
     fn owner<'a>(&'a self, of: Owned, id: &'a str) -> Answered<'a, Owner> {
         self.owner(of, id).boxed()
+    }
+
+    fn letter_owner<'a>(&'a self, id: &'a LetterId) -> Answered<'a, Owner> {
+        self.letter_owner(id).boxed()
     }
 
     fn claim_list<'a>(&'a self, id: &'a str, merchant: Option<&'a str>) -> Answered<'a, ()> {

@@ -12,6 +12,7 @@ mod eyes;
 mod guard;
 mod inside;
 mod keys;
+mod letters;
 mod life;
 mod lifetime;
 mod limits;
@@ -24,6 +25,7 @@ mod owners;
 mod parameters;
 mod query;
 mod readiness;
+mod reconcile;
 mod revisions;
 mod routes;
 mod running;
@@ -57,6 +59,7 @@ use crate::control::{
     MembersStream, NewCampaign, NewRevision, NewSku, Operation, OrderAct, RevisionAnswer, RevisionHead,
     RevisionView, StockBody, Uploaded, UploadedModule,
 };
+use crate::letters::Act;
 use crate::serving;
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
 use crate::wire::problem::{self, MALFORMED, METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, explain};
@@ -71,6 +74,7 @@ pub use eyes::Eyes;
 pub use guard::Address;
 pub use inside::{Holder, Inside, KeyDigest, key_digest};
 pub use keys::Keys;
+pub use letters::Letters;
 pub use life::OrderLife;
 pub use lifetime::Lifetime;
 pub use limits::Limits;
@@ -79,6 +83,7 @@ pub use order_jobs::OrderJobs;
 pub use orders::LandedOrders;
 pub use parameters::query_parameters;
 pub use readiness::{Check, Helper, Readiness};
+pub use reconcile::{Comparing, Reconciling};
 pub use routes::{ROUTES, Reach, Route};
 pub use running::Running;
 pub use serve::Pages;
@@ -382,6 +387,8 @@ where
 pub struct Admin {
     pub rules: Arc<dyn Rules>,
     pub webhooks: Arc<dyn Webhooks>,
+    pub letters: Arc<dyn Letters>,
+    pub reconciling: Reconciling,
     /// The engine's clock, as a campaign's last answer said it.
     pub clock: Arc<dyn Fn(&str) -> i64 + Send + Sync>,
     pub health: Health,
@@ -445,6 +452,7 @@ impl Admin {
                 post(eyes::approve_proposal),
             )
             .route("/campaigns/{id}/activate", post(revisions::activate))
+            .route("/campaigns/{id}/reconcile", post(reconcile::reconcile))
             .route("/campaigns/{id}/simulate", post(simulate::simulate))
             .route("/campaigns/{id}/orders", get(orders::list))
             .route("/campaigns/{id}/orders/cancel", order_jobs::of(OrderAct::Cancel))
@@ -483,6 +491,16 @@ impl Admin {
             .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
             .route("/webhooks/{id}/replay", post(webhooks::replay))
             .route("/webhooks/{id}/test", post(webhooks::test))
+            .route("/letters", get(letters::list))
+            .route("/letters/replay", letters::of(Act::Replay))
+            .route("/letters/cancel", letters::of(Act::Cancel))
+            .route("/letters/unpark", letters::of(Act::Unpark))
+            .route("/letters/discard", letters::of(Act::Discard))
+            .route("/letters/{topic}/{partition}/{offset}", get(letters::show))
+            .route(
+                "/letters/{topic}/{partition}/{offset}/repair",
+                post(letters::repair),
+            )
             .route("/keys", post(keys::create).get(keys::list))
             .route("/keys/{id}", delete(keys::revoke))
             .route("/merchants", post(keys::create_merchant).get(keys::merchants))

@@ -4,6 +4,8 @@ use super::Rules;
 use super::answer::Refused;
 use super::routes::{Reach, needs};
 use crate::access::{Actor, Scope};
+use crate::letters::no_letter;
+use crate::record::LetterId;
 use crate::store::{Owned, Owner};
 use crate::wire::problem::{FORBIDDEN, UNKNOWN};
 use crate::wire::{Problem, echo};
@@ -38,6 +40,9 @@ pub(super) async fn check(rules: &dyn Rules, actor: &Actor, reach: Reach, id: &s
     let Some(own) = actor.merchant() else {
         return Ok(());
     };
+    if reach == Reach::Letter {
+        return check_letter(rules, own, id).await;
+    }
     let of = match reach {
         Reach::Campaign => Owned::Campaign,
         Reach::List | Reach::NewList => Owned::List,
@@ -46,7 +51,7 @@ pub(super) async fn check(rules: &dyn Rules, actor: &Actor, reach: Reach, id: &s
         Reach::Key => Owned::Key,
         Reach::Merchant if id == own => return Ok(()),
         Reach::Merchant => return Err(no_merchant(id).into()),
-        Reach::Own | Reach::All => return Ok(()),
+        Reach::Own | Reach::All | Reach::Letter => return Ok(()),
     };
     let owner = rules.owner(of, id).await?;
     match (reach, owner) {
@@ -65,6 +70,18 @@ pub(super) async fn check(rules: &dyn Rules, actor: &Actor, reach: Reach, id: &s
 
 fn no_merchant(id: &str) -> Problem {
     Problem::new(&UNKNOWN, format!("no merchant {}", echo(id)))
+}
+
+/// A letter that is of no merchant alone is for keys of all merchants.
+async fn check_letter(rules: &dyn Rules, own: &str, id: &str) -> Result<(), Refused> {
+    let owner = match id.parse::<LetterId>() {
+        Ok(id) => rules.letter_owner(&id).await?,
+        Err(_) => Owner::Missing,
+    };
+    match owner {
+        Owner::One(owner) if owner == own => Ok(()),
+        _ => Err(Problem::new(&UNKNOWN, no_letter(id)).into()),
+    }
 }
 
 /// The same text whether it is another's or is not there.

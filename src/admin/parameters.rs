@@ -3,8 +3,8 @@
 use axum::http::Method;
 
 use super::{
-    audiences, audit, buyers, campaigns, keys, lifetime, members, modules, order_jobs, orders, revisions,
-    running, stock, webhooks,
+    audiences, audit, buyers, campaigns, keys, letters, lifetime, members, modules, order_jobs, orders,
+    revisions, running, stock, webhooks,
 };
 
 /// The query parameters of a route, by its pattern.
@@ -39,6 +39,10 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
         "/buyers/{user}/data" | "/buyers/{user}/erasure" => buyers::BuyerQuery::PARAMETERS,
         "/buyers/{user}/erase" => buyers::EraseQuery::PARAMETERS,
         "/keys" | "/merchants" if is_read => keys::PageQuery::PARAMETERS,
+        "/letters" => letters::LettersQuery::PARAMETERS,
+        "/letters/replay" | "/letters/cancel" | "/letters/unpark" | "/letters/discard" => {
+            letters::ActQuery::PARAMETERS
+        }
         "/webhooks/{id}/deliveries" => webhooks::DeliveriesQuery::PARAMETERS,
         _ => &[],
     }

@@ -26,6 +26,8 @@ pub enum Reach {
     Key,
     /// A merchant that the path names.
     Merchant,
+    /// A dead letter that the path names by its topic, partition and offset.
+    Letter,
     /// A list of things, of which one sees one's own; or a new one, which is one's own.
     Own,
     /// What is of no merchant: the root token, or a key of all merchants.
@@ -70,6 +72,7 @@ const MODULES: &[Scope] = &[Scope::ModulesWrite];
 const HOOKS: &[Scope] = &[Scope::Webhooks];
 const BUYERS: &[Scope] = &[Scope::Buyers];
 const KEYS: &[Scope] = &[Scope::Keys];
+const LETTERS: &[Scope] = &[Scope::Letters];
 const TRAIL: &[Scope] = &[Scope::Audit];
 
 /// Every route of the API.
@@ -132,6 +135,7 @@ pub const ROUTES: &[Route] = &[
         Reach::Campaign,
     ),
     route("POST", "/campaigns/{id}/simulate", WRITE, Reach::Campaign),
+    route("POST", "/campaigns/{id}/reconcile", LETTERS, Reach::Campaign),
     route("POST", "/campaigns/{id}/activate", ACTIVATE, Reach::Campaign),
     route("GET", "/campaigns/{id}/orders", ORDERS, Reach::Campaign),
     route("POST", "/campaigns/{id}/orders/cancel", BULK, Reach::Campaign),
@@ -189,6 +193,23 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/webhooks/{id}/deliveries", HOOKS, Reach::Webhook),
     route("POST", "/webhooks/{id}/replay", HOOKS, Reach::Webhook),
     route("POST", "/webhooks/{id}/test", HOOKS, Reach::Webhook),
+    route("GET", "/letters", LETTERS, Reach::Own),
+    route("POST", "/letters/replay", LETTERS, Reach::Own),
+    route("POST", "/letters/cancel", LETTERS, Reach::Own),
+    route("POST", "/letters/unpark", LETTERS, Reach::Own),
+    route("POST", "/letters/discard", LETTERS, Reach::Own),
+    route(
+        "GET",
+        "/letters/{topic}/{partition}/{offset}",
+        LETTERS,
+        Reach::Letter,
+    ),
+    route(
+        "POST",
+        "/letters/{topic}/{partition}/{offset}/repair",
+        LETTERS,
+        Reach::Letter,
+    ),
     route("GET", "/keys", KEYS, Reach::Own),
     route("POST", "/keys", KEYS, Reach::Own),
     route("DELETE", "/keys/{id}", KEYS, Reach::Key),

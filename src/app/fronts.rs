@@ -12,10 +12,11 @@ use super::adapters::Adapters;
 use super::listeners::{self, Listeners};
 use super::parts::Parts;
 use super::ready::readiness;
+use super::redrive;
 use super::reload::Reload;
 use super::shutdown::Shutdown;
 use super::webhooks;
-use crate::admin::{Admin, Health};
+use crate::admin::{Admin, Health, Reconciling};
 use crate::bus::kafka::Tail;
 use crate::config::Config;
 use crate::console::Console;
@@ -66,6 +67,8 @@ pub(super) async fn run(
     let admin = Admin {
         rules: parts.control.clone(),
         webhooks: Arc::new(webhooks::desk(&config, &adapters.store)),
+        reconciling: Reconciling::new(parts.reconcile.clone()),
+        letters: Arc::new(redrive::desk(&config, &adapters.store)),
         clock: {
             let admission = parts.admission.clone();
             Arc::new(move |campaign| admission.now(campaign))

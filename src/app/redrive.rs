@@ -11,7 +11,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::letters::metrics::Metrics;
 use crate::letters::redrive;
-use crate::letters::{Astray, Replayer, Route, Scheduled, StoredLetters};
+use crate::letters::{Astray, Desk, Replayer, Route, Scheduled, StoredLetters};
 use crate::store::Store;
 
 /// Times a letter is replayed by itself before it is parked.
@@ -69,6 +69,12 @@ pub(super) fn spawn(
         redrive::QUIET,
         retries,
     ))))
+}
+
+/// What the control plane asks about letters.
+pub(super) fn desk(config: &Config, store: &Store) -> Desk {
+    let kafka = config.kafka();
+    Desk::new(store.clone(), vec![kafka.topic], kafka.group, now_ms)
 }
 
 fn replayer(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result<Replayer> {

@@ -555,3 +555,84 @@ pub(super) struct Merchants {
     #[serde(default)]
     pub(super) next: Option<String>,
 }
+
+/// An order that could not land; its payload stands in it where it is shown alone.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Letter {
+    pub(super) id: String,
+    pub(super) stage: String,
+    pub(super) class: String,
+    pub(super) error: String,
+    pub(super) attempts: i64,
+    pub(super) replays: i64,
+    #[serde(default)]
+    pub(super) key: Option<String>,
+    #[serde(default)]
+    pub(super) campaign: Option<String>,
+    #[serde(default)]
+    pub(super) order: Option<String>,
+    #[serde(default)]
+    pub(super) sku: Option<String>,
+    #[serde(default)]
+    pub(super) quantity: Option<i64>,
+    pub(super) failed_at: Timestamp,
+    pub(super) since: Timestamp,
+    #[serde(default)]
+    pub(super) replay_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) headers: Vec<LetterHeader>,
+    #[serde(default)]
+    pub(super) payload: Option<Value>,
+    #[serde(default)]
+    pub(super) payload_base64: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct LetterHeader {
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+/// How many letters of a stage and class there are.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct LetterTotal {
+    pub(super) stage: String,
+    pub(super) class: String,
+    pub(super) letters: u64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Letters {
+    pub(super) letters: Vec<Letter>,
+    pub(super) totals: Vec<LetterTotal>,
+    #[serde(default)]
+    pub(super) next: Option<String>,
+}
+
+/// What Redis and the database have of a sale, compared.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Reconciled {
+    pub(super) orders: u64,
+    pub(super) skus: u64,
+    pub(super) subjects: u64,
+    pub(super) unsettled: u64,
+    pub(super) took_ms: u64,
+    pub(super) repaired: bool,
+    pub(super) kinds: Vec<DifferencesOfKind>,
+    pub(super) left: Vec<DifferencesOfKind>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct DifferencesOfKind {
+    pub(super) kind: String,
+    pub(super) means: String,
+    pub(super) repairable: bool,
+    pub(super) found: u64,
+    pub(super) mended: u64,
+    pub(super) examples: Vec<Difference>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Difference {
+    pub(super) sentence: String,
+}

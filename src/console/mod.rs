@@ -16,6 +16,7 @@ mod figures;
 mod form;
 mod health;
 mod keys;
+mod letters;
 mod lists;
 mod login;
 mod look;
@@ -25,6 +26,7 @@ mod order;
 mod orders;
 mod page;
 mod preview;
+mod reconcile;
 mod revisions;
 mod rules;
 mod sale;
@@ -92,6 +94,11 @@ impl Console {
             .route("/console/health", get(health::show))
             .route("/console/keys", get(keys::list).post(keys::change))
             .route("/console/keys/new", get(keys::ask_for_new).post(keys::make))
+            .route("/console/letters", get(letters::list).post(letters::act))
+            .route(
+                "/console/letters/{topic}/{partition}/{offset}",
+                get(letters::show).post(letters::change),
+            )
             .route("/console/lists", get(lists::list))
             .route(
                 "/console/lists/{id}",
@@ -107,6 +114,10 @@ impl Console {
             .route("/console/sales/{id}/act/{act}", get(acts::ask).post(acts::act))
             .route("/console/sales/{id}/rules", get(rules::show).post(rules::edit))
             .route("/console/sales/{id}/rules/lua", get(revisions::lua))
+            .route(
+                "/console/sales/{id}/reconcile",
+                get(reconcile::show).post(reconcile::compare),
+            )
             .route("/console/sales/{id}/preview", get(preview::show))
             .route("/console/sales/{id}/playground", get(preview::play))
             .route("/console/sales/{id}/revisions", get(revisions::list))
@@ -152,6 +163,9 @@ fn parameters(method: &Method, path: &str) -> &'static [&'static str] {
         ],
         "/console/lists/{id}" if method == Method::PUT => &uploads::FIELDS,
         "/console/lists/{id}" => &["as", "before", "lang", "member", "theme"],
+        "/console/letters" => &[
+            "as", "before", "campaign", "class", "error", "from", "key", "lang", "stage", "theme", "to",
+        ],
         "/console/audit" => &[
             "action", "actor", "as", "before", "from", "lang", "target", "theme", "to",
         ],

@@ -8,6 +8,7 @@ use super::operations::{Answered, Operation, with_member};
 use super::{Control, ControlError, Problem};
 use crate::access::{Actor, KeyHead, KeyText, Role, Scope, Scopes};
 use crate::audit::{AskedBy, AuditLine};
+use crate::record::LetterId;
 use crate::store::{ApiKeyRow, KeyState, Owned, Owner, new_secret};
 use crate::wire::{Moment, check_seen, check_shown, echo};
 
@@ -250,6 +251,10 @@ impl Control {
         if let Err(error) = self.store.key_used(&row.head.id, now, since).await {
             tracing::debug!(key = row.head.id, %error, "that a key was used is not written down");
         }
+    }
+
+    pub async fn letter_owner(&self, id: &LetterId) -> Result<Owner, ControlError> {
+        Ok(self.store.letter_owner(id).await?)
     }
 
     pub async fn owner(&self, of: Owned, id: &str) -> Result<Owner, ControlError> {

@@ -134,9 +134,8 @@ impl Replayer {
         }
     }
 
-    /// Asks that a batch be sent from `at` on, milliseconds since 1970-01-01 UTC, no faster than the rate: the moment
-    /// after the last one. The report is added to; one that moved on meanwhile is left to the next run.
-    pub async fn schedule(&self, items: &[Item], at: i64, report: &mut Report) -> anyhow::Result<i64> {
+    /// Which of a batch are sent later, and which are parked.
+    fn to_schedule<'a>(&self, items: &'a [Item]) -> anyhow::Result<(Vec<&'a Item>, Vec<&'a Item>)> {
         let (mut send, mut park) = (Vec::new(), Vec::new());
         for item in items {
             match self.disposition(item) {
@@ -151,18 +150,31 @@ impl Replayer {
                 Disposition::Refuse(why) => bail!(why),
             }
         }
-        let moment = |n: usize| at + n as i64 * 1000 / i64::from(self.rate);
-        let end = moment(send.len());
-        if self.producer.is_none() {
-            report.scheduled += send.len() as u64;
-            report.parked += park.len() as u64;
-            return Ok(end);
-        }
+        Ok((send, park))
+    }
+
+    /// When the record behind so many others is sent, of which the first is at `at`.
+    fn moment(&self, at: i64, n: usize) -> i64 {
+        at + n as i64 * 1000 / i64::from(self.rate)
+    }
+
+    /// What [`Self::schedule`] would do.
+    pub fn try_schedule(&self, items: &[Item], at: i64, report: &mut Report) -> anyhow::Result<i64> {
+        let (send, park) = self.to_schedule(items)?;
+        report.scheduled += send.len() as u64;
+        report.parked += park.len() as u64;
+        Ok(self.moment(at, send.len()))
+    }
+
+    /// Asks that a batch be sent from `at` on, milliseconds since 1970-01-01 UTC, no faster than the rate: the moment
+    /// after the last one. The report is added to; one that moved on meanwhile is left to the next run. Nothing is sent here.
+    pub async fn schedule(&self, items: &[Item], at: i64, report: &mut Report) -> anyhow::Result<i64> {
+        let (send, park) = self.to_schedule(items)?;
         self.park(&park, report).await?;
         let asked: Vec<(&DeadLetter, i64)> = send
             .iter()
             .enumerate()
-            .map(|(n, item)| (&item.letter, moment(n)))
+            .map(|(n, item)| (&item.letter, self.moment(at, n)))
             .collect();
         let (now, to) = ((self.clock)(), self.route.topic());
         let done = self
@@ -171,7 +183,7 @@ impl Replayer {
             .await?;
         report.scheduled += done.iter().filter(|done| **done).count() as u64;
         report.overtaken += done.iter().filter(|done| !**done).count() as u64;
-        Ok(end)
+        Ok(self.moment(at, send.len()))
     }
 
     /// Records of one batch at most.

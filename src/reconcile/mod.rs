@@ -14,6 +14,7 @@ mod rebuild;
 mod released;
 mod remove;
 mod restore;
+mod summary;
 mod wait;
 mod work;
 
@@ -29,9 +30,10 @@ use crate::engine::Engine;
 use crate::store::{Store, StoreError};
 use crate::wire::millis;
 
-pub use compare::{CompareError, Comparison, Difference, Kind, Place, RepairOutcome};
+pub use compare::{CompareError, Comparison, Difference, Kind, LostOrders, Place, RepairOutcome};
 pub use error::RebuildError;
 pub use rebuild::Rebuilt;
+pub use summary::Summary;
 
 /// After a rebuild that failed, before the next is begun: what was missing may take a while to come back.
 const FAILED_PAUSE: Duration = Duration::from_millis(500);

@@ -2,12 +2,14 @@
 
 use super::super::campaigns::{CreateQuery, Page, PageQuery, ScriptQuery, Shown};
 use super::super::lifetime::DeleteQuery;
+use super::super::reconcile::Asked;
 use super::super::running::{ChangeQuery, NoteBody, PauseBody};
 use super::super::stock::StockQuery;
 use crate::control::{
     CampaignChange, CampaignChanged, Ended, NewCampaign, NewClone, NewSku, PauseAnswer, Planned, Proposed,
     RevisionAnswer, StockBody, StockChanged,
 };
+use crate::reconcile::Summary;
 use crate::wire::openapi::Operation;
 use crate::wire::problem::{
     ACCEPT_MISSING, APPROVAL_NEEDED, APPROVAL_STALE, CONFLICT, INVALID, PROOF_FAILED,
@@ -20,7 +22,20 @@ pub(super) fn operations() -> Vec<Operation> {
     let mut all = made();
     all.extend(running());
     all.extend(stock());
+    all.push(reconciled());
     all
+}
+
+fn reconciled() -> Operation {
+    Operation::post(
+        "/admin/v1/campaigns/{id}/reconcile",
+        "reconcileCampaign",
+        "What Redis and the database have of it, compared, and put right where that is asked for",
+    )
+    .body_if_any::<Asked>()
+    .answers::<Summary>(200, "The differences, by kind, with examples.")
+    .of_something()
+    .refuses(&[&CONFLICT])
 }
 
 fn made() -> Vec<Operation> {

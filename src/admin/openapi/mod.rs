@@ -6,6 +6,7 @@ mod buyers;
 mod campaigns;
 mod health;
 mod keys;
+mod letters;
 mod lists;
 mod modules;
 mod orders;
@@ -97,6 +98,7 @@ pub fn openapi() -> Value {
             (MODULES, "Rule modules."),
             (BUYERS, "One buyer's data."),
             (WEBHOOKS, "Endpoints that hear what becomes of orders."),
+            (LETTERS, "Orders that could not land."),
             (AUDIT, "Who changed what, from where, in a chain."),
             (KEYS, "Who may use this plane."),
             (HEALTH, "What load balancers and operators ask."),
@@ -113,6 +115,7 @@ pub fn openapi() -> Value {
             (MODULES, modules::operations()),
             (BUYERS, buyers::operations()),
             (WEBHOOKS, webhooks::operations()),
+            (LETTERS, letters::operations()),
             (AUDIT, audit::operations()),
             (KEYS, keys::operations()),
             (HEALTH, health::operations()),
@@ -156,6 +159,7 @@ const LISTS: &str = "Lists";
 const MODULES: &str = "Modules";
 const BUYERS: &str = "Buyers";
 const WEBHOOKS: &str = "Webhooks";
+const LETTERS: &str = "Dead letters";
 const AUDIT: &str = "Audit trail";
 const KEYS: &str = "Keys and merchants";
 const HEALTH: &str = "Health";
@@ -192,6 +196,15 @@ fn path_parameters(path: &str, name: &str) -> (&'static str, Value) {
             json!({"type": "string", "minLength": 1, "maxLength": 256}),
         ),
         "revision" => ("Number of the revision.", number()),
+        "topic" => ("Topic that the letter's record was in first.", text()),
+        "partition" => (
+            "Partition of the record.",
+            json!({"type": "integer", "format": "int32", "minimum": 0}),
+        ),
+        "offset" => (
+            "Offset of the record, with `:<position>` where the letter is not the first order of it.",
+            json!({"type": "string", "pattern": "^[0-9]{1,19}(:[0-9]{1,10})?$"}),
+        ),
         "version" => ("Number of the version.", number()),
         _ if path.contains("/webhooks/") => ("Id of the endpoint.", text()),
         _ if path.contains("/keys/") => ("Id of the key.", text()),

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::select::{Letters, PAGE};
 use super::{Desk, Discard, asked_for};
 use crate::audit::AskedBy;
+use crate::letters::{hint, is_discardable, not_discardable};
 use crate::record::LetterId;
 use crate::store::{Discarded, Stage};
 
@@ -175,25 +176,6 @@ fn whole_stage_refused(stage: Stage) -> String {
         "letters of stage {stage} cannot be discarded: only dead, parked and forged ones{}",
         hint(stage)
     )
-}
-
-fn not_discardable(id: &LetterId, stage: Stage) -> String {
-    format!(
-        "{id} is in stage {stage}: only dead, parked and forged letters can be discarded{}",
-        hint(stage)
-    )
-}
-
-/// A copy of it is on its way, and lands whatever is written down here.
-fn hint(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Retry | Stage::Replayed => "; its record is on its way, and is dead again if it does not land",
-        _ => "",
-    }
-}
-
-fn is_discardable(stage: Stage) -> bool {
-    matches!(stage, Stage::Dead | Stage::Parked | Stage::Forged)
 }
 
 fn confirm(desk: &Desk, args: &Discard, letters: u64) -> anyhow::Result<()> {

@@ -8,10 +8,9 @@ use anyhow::{Context, bail};
 
 use super::line::{self, Checked};
 use super::{Desk, Import, ReplayProgress};
-use crate::letters::Item;
-use crate::order::OrderEvent;
+use crate::letters::{Item, is_same_order};
 use crate::record::LetterId;
-use crate::store::{DeadLetter, Stage, Store};
+use crate::store::{Stage, Store};
 
 /// Wrong lines that are named; more are counted.
 const NAMED_MAX: usize = 20;
@@ -66,29 +65,6 @@ pub(super) async fn run(desk: &mut Desk, args: &Import, out: &mut dyn Write) -> 
         work.batch(&replayer, batch).await?;
     }
     work.done(out, &format!("{file} holds no line that can be replayed"))
-}
-
-/// A repaired record is the order it was: another one would land without having been admitted, and what the first
-/// holds would be held for ever.
-fn is_same_order(letter: &DeadLetter, event: &OrderEvent) -> Result<(), String> {
-    let key = std::str::from_utf8(&letter.key).ok();
-    let of_key = key
-        .and_then(|key| key.split_once('/'))
-        .map(|(campaign, _)| campaign);
-    let campaign = letter.campaign.as_deref().or(of_key);
-    if let Some(campaign) = campaign.filter(|campaign| *campaign != event.campaign) {
-        return Err(format!(
-            "its order is of campaign {:?}, and the record of {campaign:?}: it was admitted there",
-            event.campaign
-        ));
-    }
-    let order = event.order.to_string();
-    match &letter.order {
-        Some(before) if *before != order => Err(format!(
-            "its order is {order}, and the record's was {before}: that one holds what was admitted"
-        )),
-        _ => Ok(()),
-    }
 }
 
 impl Read {

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::order::{OrderEvent, array, check_event};
+use crate::letters::{as_json, order_in};
+use crate::order::OrderEvent;
 use crate::record::LetterId;
 use crate::store::DeadLetter;
 
@@ -73,16 +74,6 @@ pub(super) fn write(letter: &DeadLetter) -> String {
     serde_json::to_string(&line).expect("a line is plain data with text keys")
 }
 
-/// The payload byte for byte where it is JSON; without its line breaks, which a line cannot have.
-fn as_json(payload: &[u8]) -> Option<Box<RawValue>> {
-    let text = std::str::from_utf8(payload).ok()?;
-    let one_line = match text.contains(['\n', '\r']) {
-        true => serde_json::from_str::<serde_json::Value>(text).ok()?.to_string(),
-        false => text.to_owned(),
-    };
-    RawValue::from_string(one_line).ok()
-}
-
 /// RFC 3339 in UTC with milliseconds.
 pub(super) fn rfc3339(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(
@@ -129,17 +120,8 @@ pub(super) fn read(line: &str) -> Result<Checked, String> {
             );
         }
     };
-    let event = OrderEvent::decode(&payload).map_err(|error| format!("payload: {error}"))?;
-    check_event(&event).map_err(|error| format!("payload: {error}"))?;
-    check_attributes(&event).map_err(|error| format!("payload: {error}"))?;
+    let event = order_in(&payload)?;
     Ok(Checked { id, payload, event })
-}
-
-/// What a person wrote is an attribute as a gateway would have taken it: others count by it.
-fn check_attributes(event: &OrderEvent) -> Result<(), String> {
-    event.attributes.iter().try_for_each(|(name, value)| {
-        array::check_of(name, value).map_err(|wrong| format!("the value of {name:?} {wrong}"))
-    })
 }
 
 #[cfg(test)]

@@ -51,7 +51,10 @@ impl ReplayProgress {
         at: &mut i64,
     ) -> anyhow::Result<()> {
         let first = self.moments.map_or(*at, |(first, _)| first);
-        *at = replayer.schedule(items, *at, &mut self.report).await?;
+        *at = match self.trial {
+            true => replayer.try_schedule(items, *at, &mut self.report)?,
+            false => replayer.schedule(items, *at, &mut self.report).await?,
+        };
         let last = *at - 1000 / i64::from(replayer.rate);
         self.moments = Some((first, last.max(first)));
         Ok(())

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use anyhow::bail;
-use serde_json::json;
 
 use super::select::{Letters, PAGE};
 use super::{Desk, Selection, Unpark, asked_for};
 use crate::audit::AskedBy;
-use crate::store::{Count, DeadLetter, LetterMove, Stage};
+use crate::letters::unpark;
+use crate::store::{LetterMove, Stage};
 
 pub(super) async fn run(desk: &Desk, args: &Unpark, out: &mut dyn Write) -> anyhow::Result<()> {
     asked_for(&args.which, args.all, "unpark")?;
@@ -47,15 +47,5 @@ pub(super) async fn run(desk: &Desk, args: &Unpark, out: &mut dyn Write) -> anyh
     match desk.stopped() {
         true => bail!("interrupted; the same command goes on with what is left"),
         false => Ok(()),
-    }
-}
-
-fn unpark(letter: &DeadLetter) -> LetterMove<'_> {
-    LetterMove {
-        letter,
-        to: Stage::Dead,
-        repaired: None,
-        count: Count::Reset,
-        detail: json!({"replays": letter.replays}),
     }
 }

@@ -29,7 +29,7 @@ pub(super) const SCOPES_ZH: &[(&str, &str)] = &[
     ("modules:write", "上传和删除模块"),
     ("webhooks", "管理 Webhook"),
     ("buyers", "导出和删除买家数据"),
-    ("letters", "处理死信"),
+    ("letters", "处理死信，对账并修复 Redis 与数据库中的活动数据"),
     ("keys", "创建、查看和吊销密钥，查看商家"),
     ("audit", "查看审计记录"),
 ];
@@ -363,4 +363,62 @@ words! {
     key_made_before: "This form made the key {id} before, and a key is shown once. Where nobody has copied it, revoke it and make another.", "此表单已创建过密钥 {id}，密钥只显示一次。如未复制，请吊销后重新创建。";
     copy: "Copy", "复制";
     copied: "Copied", "已复制";
+    letters: "Dead letters", "死信";
+    letter: "Letter", "死信";
+    no_letters: "No dead letter matches.", "没有符合条件的死信。";
+    letters_hint: "Orders that were admitted and could not land. Their payloads are what buyers ordered: personal data.", "已受理但未能入库的订单。其内容是买家的订单，属于个人数据。";
+    stage: "Stage", "阶段";
+    stage_retry: "tried again", "重试中";
+    stage_dead: "dead", "死信";
+    stage_replayed: "sent back", "已重发";
+    stage_parked: "parked", "已搁置";
+    stage_discarded: "given up", "已放弃";
+    stage_landed: "landed", "已入库";
+    stage_forged: "forged", "伪造";
+    class: "Class", "类别";
+    record_key: "Key of the record", "记录键";
+    error_contains: "Error contains", "错误包含";
+    error_text: "Error", "错误";
+    since_when: "Since", "起始";
+    until_utc: "Before (UTC)", "止于（UTC）";
+    tries: "Tries", "尝试次数";
+    replays: "Sent back", "重发次数";
+    replay_at: "To be sent", "计划重发";
+    tick: "Tick {id}", "选择 {id}";
+    ticked_or_all: "With those that are ticked; with none, all that match", "针对已勾选的死信；未勾选时为所有符合条件的死信";
+    send_back: "Send back", "重发";
+    take_replay_back: "Take the replay back", "取消重发";
+    unpark: "Unpark", "取消搁置";
+    give_up: "Give up", "放弃";
+    send_rate: "Records a second", "每秒记录数";
+    send_at: "First one at (UTC; now where it is empty)", "首条发送时间（UTC；留空为立即）";
+    send_force: "Parked ones, too, however often they were sent back", "包括已搁置的，不论重发次数";
+    give_up_why: "Why they are given up (for the audit trail)", "放弃原因（记入审计）";
+    send_back_does: "A lander sends the record back to where it came from; it lands, or it is dead again.", "由落库进程将记录发回原处；随后入库，或再次成为死信。";
+    give_up_does: "Its order is revoked for good, its buyer reads so, and what it held is on sale again.", "订单永久撤销并告知买家，其占用的库存重新可售。";
+    record_headers: "Headers of a replay", "重发时的消息头";
+    payload: "Payload", "内容";
+    payload_hint: "Personal data. What is saved here is sent instead of what failed; it has to stay the same order.", "个人数据。保存后将代替失败的内容发送；必须仍是同一订单。";
+    payload_is_no_json: "is no JSON", "不是 JSON";
+    save_payload: "Save", "保存";
+    payload_saved: "The payload is saved: it is sent when the letter is sent back.", "内容已保存：重发时发送。";
+    in_the_trail: "What was done to it", "操作记录";
+    first_failed: "Failed first", "首次失败";
+    reconcile: "Reconcile", "对账";
+    reconcile_hint: "Holds what Redis has of this sale against what the database has, while it sells. Comparing changes nothing, and may wait a minute for orders on their way.", "在销售进行中核对 Redis 与数据库中的数据。核对不会更改任何内容，可能需要等待途中订单约一分钟。";
+    compare: "Compare", "核对";
+    compared: "{orders} orders, {skus} SKUs and {subjects} counts compared in {seconds} s.", "{seconds} 秒内核对了 {orders} 个订单、{skus} 个 SKU 和 {subjects} 个计数。";
+    unsettled: "{count} counts changed all the time and were not compared.", "{count} 个计数一直在变化，未能核对。";
+    no_differences: "No differences.", "没有差异。";
+    differences: "Differences", "差异";
+    mended: "Repaired", "已修复";
+    difference_means: "What it means", "说明";
+    left_after: "Left after the repair", "修复后剩余";
+    repair: "Repair", "修复";
+    repair_does: "Puts each kind right that can be, and compares again. Lost orders are sent again and land. The sale goes on meanwhile.", "修复所有可修复的类型并重新核对。丢失的订单会重新发送并入库。销售照常进行。";
+    give_up_lost: "Give lost orders up instead: they are revoked, and what they held is on sale again", "改为放弃丢失的订单：撤销订单，其占用的库存重新可售";
+    repair_sure: "Repair now", "立即修复";
+    by_hand: "by hand", "需人工处理";
+    how_often: "Found", "数量";
+    examples_of: "Examples", "示例";
 }

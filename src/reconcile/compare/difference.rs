@@ -65,7 +65,7 @@ impl Kind {
     }
 
     /// What it means, and what to do.
-    fn meaning(self) -> &'static str {
+    pub fn meaning(self) -> &'static str {
         match self {
             Self::Oversold => {
                 "more is confirmed than there was; nothing here undoes a sale: add stock or talk to buyers"

@@ -127,20 +127,18 @@ impl Reconcile {
     /// Compares a campaign; with an `actor`, also repairs in their name and compares again. Lost orders are sent
     /// again.
     pub async fn compare(&self, campaign: &str, actor: Option<&str>) -> Result<Comparison, CompareError> {
-        self.compared(
-            campaign,
-            actor.map(|actor| (AskedBy::here(actor), LostOrders::SendAgain)),
-        )
-        .await
+        let mend = actor.map(|actor| (AskedBy::here(actor), LostOrders::SendAgain));
+        self.compare_for(campaign, mend).await
     }
 
     /// Like [`Self::compare`] with an actor, but lost orders are given up.
     pub async fn compare_and_release(&self, campaign: &str, actor: &str) -> Result<Comparison, CompareError> {
         let mend = (AskedBy::here(actor), LostOrders::GiveUp);
-        self.compared(campaign, Some(mend)).await
+        self.compare_for(campaign, Some(mend)).await
     }
 
-    async fn compared(
+    /// The same, for whoever asks where somebody asks for a repair, and what is to become of lost orders.
+    pub async fn compare_for(
         &self,
         campaign: &str,
         mend: Option<(AskedBy<'_>, LostOrders)>,

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::access::DEFAULT_MERCHANT;
+use crate::record::LetterId;
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::error::is_duplicate;
+use crate::store::letters::query::{ORIGIN, bind_origin};
 use crate::store::rows::{maybe_text, text};
 use crate::store::{ModuleRow, Store, StoreError, StoreResult};
 
@@ -55,6 +57,18 @@ impl Store {
                 found.map(|row| maybe_text(&row, 0)).transpose()?
             }
         };
+        Ok(merchant.map_or(Owner::Missing, |merchant| merchant.map_or(Owner::All, Owner::One)))
+    }
+
+    /// Whose a dead letter is: whose its campaign is. One whose record is no order, or whose campaign is gone, is of no
+    /// merchant alone.
+    pub async fn letter_owner(&self, id: &LetterId) -> StoreResult<Owner> {
+        let sql = format!(
+            "SELECT c.merchant FROM dead_letters d LEFT JOIN campaigns c ON c.campaign_id = d.campaign_id WHERE {ORIGIN}"
+        );
+        let query = bind_origin(sqlx::query(AssertSqlSafe(sql)), id);
+        let found = query.fetch_optional(&self.pool).await?;
+        let merchant = found.map(|row| maybe_text(&row, 0)).transpose()?;
         Ok(merchant.map_or(Owner::Missing, |merchant| merchant.map_or(Owner::All, Owner::One)))
     }
 

@@ -115,6 +115,8 @@ pub struct DeadLetter {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LetterFilter {
     pub campaign: Option<String>,
+    /// Of a campaign of this merchant. What is no order is of none.
+    pub merchant: Option<String>,
     /// The record's whole key, or its start.
     pub key: Option<KeyMatch>,
     pub classes: Vec<String>,

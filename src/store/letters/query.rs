@@ -27,6 +27,12 @@ fn conditions(filter: &LetterFilter) -> StoreResult<Where> {
             ],
         );
     }
+    if let Some(merchant) = &filter.merchant {
+        found.and(
+            "campaign_id IN (SELECT campaign_id FROM campaigns WHERE merchant = ?)",
+            [Bound::Text(merchant.clone())],
+        );
+    }
     match &filter.key {
         None => {}
         Some(KeyMatch::Exact(key)) => found.and("record_key = ?", [Bound::Bytes(key.clone())]),
@@ -220,6 +226,7 @@ mod tests {
     fn a_filter_becomes_conditions_with_their_values() {
         let filter = LetterFilter {
             campaign: Some("spring".into()),
+            merchant: Some("shop".into()),
             key: Some(KeyMatch::Prefix(b"spring/a".to_vec())),
             classes: vec!["failing".into(), "locked".into()],
             error: Some("1644".into()),
@@ -234,7 +241,7 @@ mod tests {
         assert_eq!(
             found.sql(),
             " WHERE stage IN (?) AND class IN (?,?) AND (campaign_id = ? OR (campaign_id IS NULL AND record_key >= ? \
-             AND record_key < ?)) AND record_key >= ? AND record_key < ? AND INSTR(error, ?) > 0 AND \
+             AND record_key < ?)) AND campaign_id IN (SELECT campaign_id FROM campaigns WHERE merchant = ?) AND record_key >= ? AND record_key < ? AND INSTR(error, ?) > 0 AND \
              COALESCE(changed_at, landed_at) >= ? AND topic IN (?) AND replays < ? AND replay_at IS NULL"
         );
         assert_eq!(found.values.len(), found.sql().matches('?').count());

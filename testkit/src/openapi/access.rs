@@ -47,9 +47,13 @@ fn routes() -> String {
     for route in ROUTES {
         let scopes: Vec<String> = route.scopes.iter().map(|scope| format!("`{scope}`")).collect();
         let other = match route.reach {
-            Reach::Campaign | Reach::List | Reach::Webhook | Reach::Module | Reach::Key | Reach::Merchant => {
-                "404"
-            }
+            Reach::Campaign
+            | Reach::List
+            | Reach::Webhook
+            | Reach::Module
+            | Reach::Key
+            | Reach::Merchant
+            | Reach::Letter => "404",
             Reach::OwnModule => "404; of all: 403",
             Reach::NewList => "409",
             Reach::Own => "not seen",

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::console::desk::{Desk, check_plain, pair, unescaped};
 
-const PAGES: [(&str, &str); 19] = [
+const PAGES: [(&str, &str); 21] = [
     ("/console", "Demo: one mug each"),
     ("/console/sales/demo", "Units left"),
     ("/console/sales/demo/act/pause", "No gateway takes orders"),
@@ -24,9 +24,11 @@ const PAGES: [(&str, &str); 19] = [
         "/console/sales/demo/playground?user=ada&times=3",
         "limit-per-user",
     ),
+    ("/console/sales/demo/reconcile", "Comparing changes nothing"),
     ("/console/lists", "No list yet"),
     ("/console/modules", "n-per-user"),
     ("/console/webhooks", "No endpoint yet"),
+    ("/console/letters", "No dead letter matches"),
     ("/console/keys", "No key yet"),
     ("/console/keys/new", "campaigns:write"),
     ("/console/audit?action=campaign.*", "campaign.create"),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use rushgate::access::Actor;
-use rushgate::admin::{self, Admin, Check, Health, Helper, Readiness, Rules};
+use rushgate::admin::{self, Admin, Check, Health, Helper, Readiness, Reconciling, Rules};
 use rushgate::audit::AskedBy;
 use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
@@ -22,11 +22,13 @@ use rushgate::control::{
 };
 use rushgate::plan::cost::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
+use rushgate::record::LetterId;
 use rushgate::serving::{Door, Limits};
 use rushgate::store::{ApiKeyRow, AudienceRow, CampaignRow, ModuleRow, Owned, Owner};
 use rushgate::wire::Moment;
 use serde_json::{Value, json};
 
+use crate::fronts::letters::{NoLetters, NothingToCompare};
 use crate::fronts::stage::PLACED_AT;
 use crate::fronts::webhooks::NoWebhooks;
 use crate::fronts::wire::{Reply, call, request, send};
@@ -246,6 +248,10 @@ impl admin::Keys for Scripted {
     }
 
     fn owner<'a>(&'a self, _: Owned, _: &'a str) -> Answered<'a, Owner> {
+        answered(Ok(Owner::Missing))
+    }
+
+    fn letter_owner<'a>(&'a self, _: &'a LetterId) -> Answered<'a, Owner> {
         answered(Ok(Owner::Missing))
     }
 
@@ -691,6 +697,8 @@ pub fn plane(token: Option<&str>) -> Admin {
     Admin {
         rules: Arc::new(Scripted),
         webhooks: Arc::new(NoWebhooks),
+        letters: Arc::new(NoLetters),
+        reconciling: Reconciling::new(Arc::new(NothingToCompare)),
         clock: Arc::new(|_| jiff::Timestamp::now().as_millisecond()),
         health: Health {
             readiness: Arc::new(Readiness::new(Vec::new())),

@@ -12,6 +12,7 @@ mod held;
 pub mod issuer;
 mod keys;
 mod leaving;
+mod letters;
 mod listed;
 mod lists;
 mod live;

@@ -1,6 +1,6 @@
 //! Stories over HTTP, told to real processes.
 
-mod access;
+pub mod access;
 mod addresses;
 mod archived;
 mod audiences;

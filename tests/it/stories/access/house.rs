@@ -4,9 +4,14 @@ use std::io::Write as _;
 
 use hyper::Method;
 use rushgate::access::Scope;
+use rushgate::bus::ORDERS_TOPIC;
+use rushgate::order::OrderId;
 use rushgate::store::{Config, Store};
 use serde_json::{Value, json};
+use sqlx::any::install_default_drivers;
+use sqlx::{AnyConnection, Connection as _};
 use tempfile::TempDir;
+use testkit::database::order;
 use testkit::forge::{Forge, described};
 use testkit::http::Reply;
 
@@ -24,6 +29,8 @@ pub struct House {
 pub struct Things {
     pub merchant: &'static str,
     pub order: String,
+    /// Id of a dead letter.
+    pub letter: String,
 }
 
 impl House {
@@ -78,6 +85,32 @@ impl House {
         .await
     }
 
+    /// An order of that merchant's sale that could not land, as landing writes it down: its id.
+    pub async fn bury(&self, merchant: &str, offset: i64) -> String {
+        let mut event = order("ada", &format!("{merchant}-{offset}"));
+        event.campaign = format!("sale-{merchant}");
+        event.sku = "mug".into();
+        event.order = OrderId::keyed(&event.campaign, "ada", &offset.to_string());
+        let url = format!("sqlite://{}", self.folder.path().join("rushgate.db").display());
+        install_default_drivers();
+        let mut connection = AnyConnection::connect(&url).await.expect("it is there");
+        sqlx::query(
+            "INSERT INTO dead_letters (topic, `partition`, `offset`, record_key, payload, error, landed_at, stage, class, \
+             attempts, replays, campaign_id, order_id, sku_id, quantity) \
+             VALUES (?, 0, ?, ?, ?, 'deadlock found', '2026-11-01 10:00:00.000', 'dead', 'failing', 4, 0, ?, ?, 'mug', 1)",
+        )
+        .bind(ORDERS_TOPIC)
+        .bind(offset)
+        .bind(event.key().into_bytes())
+        .bind(event.encode())
+        .bind(event.campaign.as_str())
+        .bind(event.order.to_string())
+        .execute(&mut connection)
+        .await
+        .expect("written");
+        format!("{ORDERS_TOPIC}/0/{offset}")
+    }
+
     /// A new key: its id and its text.
     pub async fn key(&self, by: &str, body: Value) -> (String, String) {
         let made = self.post(by, "/keys", &body).await.expect(201).json();
@@ -130,7 +163,13 @@ impl House {
         self.gate
             .order_in_state("ada", placed.header("location"), "confirmed")
             .await;
-        Things { merchant, order }
+        let offset = merchant.bytes().map(i64::from).sum();
+        let letter = self.bury(merchant, offset).await;
+        Things {
+            merchant,
+            order,
+            letter,
+        }
     }
 
     /// A webhook of a merchant's campaigns.

@@ -20,8 +20,11 @@ fn path(route: &Route, of: &Things, webhook: &str, key: &str) -> String {
         Reach::Module | Reach::OwnModule => format!("module-{merchant}@1.0.0"),
         Reach::Key => key.to_owned(),
         Reach::Merchant => merchant.to_owned(),
-        Reach::Own | Reach::All => "nobody".to_owned(),
+        Reach::Own | Reach::All | Reach::Letter => "nobody".to_owned(),
     };
+    if route.reach == Reach::Letter {
+        return route.path.replace("{topic}/{partition}/{offset}", &of.letter);
+    }
     let fill = |part: &str| match part {
         "{order}" => order.clone(),
         "{version}" | "{revision}" => "1".to_owned(),
@@ -53,6 +56,7 @@ fn seen(reply: &Reply) -> &'static str {
             "no module",
             "no key",
             "no merchant",
+            "no letter",
         ]
         .iter()
         .any(|missing| text.contains(missing)) =>

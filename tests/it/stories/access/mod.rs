@@ -2,7 +2,8 @@
 
 mod apart;
 mod command;
-mod house;
+pub mod house;
 mod issuers;
+mod letters;
 mod matrix;
 mod revoked;
