@@ -91,6 +91,8 @@ export interface Problem {
   detail: string;
   /** Everything that is wrong, where it is more than one thing. */
   errors?: Fault[];
+  /** What the thing has by now; becomes the header `ETag`, too. */
+  etag?: string;
   limit?: number;
   /** RFC 6901 pointer into the body. */
   pointer?: string;

@@ -16,8 +16,8 @@ use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simula
 use rushgate::control::{
     self, Activated, ActivatedAt, Approved, Asked, AudienceUpload, CampaignChange, CampaignFigures, Carried,
     Changed, Compared, ControlError, KeyView, MemberChange, MembersStream, MerchantChange, MerchantView,
-    Named, NewCampaign, NewKey, NewKeyView, NewMerchant, NewRevision, NewSku, Operation, Problem,
-    ProposalView, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, StandingView, StockBody, Uploaded,
+    Named, NewCampaign, NewKey, NewMerchant, NewRevision, NewSku, Operation, Problem, ProposalView,
+    RevisionAnswer, RevisionHead, RevisionView, SkuFigures, StandingView, StockBody, Uploaded,
     UploadedModule,
 };
 use rushgate::plan::cost::PlanCost;
@@ -62,6 +62,7 @@ fn as_answered(answer: RevisionAnswer, lua: bool) -> control::Answered {
     control::Answered {
         body: serde_json::to_string(&answer).expect("JSON"),
         is_replay: false,
+        is_proposed: false,
     }
 }
 

@@ -9,8 +9,8 @@ use rushgate::order::{Charge, Holds, OrderEvent, OrderId, OrderState, OrderTerms
 use rushgate::plan::{Attribute, Counter, Window};
 use rushgate::record::DeadRecord;
 use rushgate::store::{
-    BegunErasure, BuyerName, DeliveryOf, ERASED_AFTER_MS, ErasureRow, NewDelivery, NewErasure, OrderChange,
-    OrdersOf, SETTLES_MS, Store, TABLES, Waits,
+    BegunErasure, BuyerName, DeliveryOf, ERASED_AFTER_MS, ErasureRow, Founding, NewDelivery, NewErasure,
+    OrderChange, OrdersOf, SETTLES_MS, Store, TABLES, Waits,
 };
 use testkit::database::{self, Database, NOW, TOPIC, charge, order, revision, sale, slice};
 use testkit::on_both;
@@ -791,7 +791,12 @@ async fn whatever_buyers_did_every_sum_stays(db: Database) {
 async fn the_buyer_of_one_merchant_is_erased_alone(db: Database) {
     for (id, merchant) in [("spring", "a"), ("summer", "b")] {
         let campaign = database::campaign(id, &[("shoe", 1000)]);
-        let made = (None, &OrderTerms::default(), merchant);
+        let made = Founding {
+            origins: None,
+            terms: &OrderTerms::default(),
+            merchant,
+            four_eyes: false,
+        };
         db.store
             .insert_campaign_with(&campaign, &revision(id), made, &[])
             .await
