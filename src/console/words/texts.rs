@@ -21,6 +21,7 @@ pub(super) const SCOPES_ZH: &[(&str, &str)] = &[
     ("campaigns:read", "查看活动、数据、修订与模块"),
     ("campaigns:write", "创建、修改、暂停和结束活动；创建并模拟修订"),
     ("rules:activate", "使修订立即或定时生效"),
+    ("rules:approve", "批准他人的修订与变更，或撤回批准"),
     ("orders:read", "查看和下载订单"),
     ("orders:write", "将订单标记为已支付、取消或退款，单个或批量"),
     ("payments", "查看单个订单，并标记支付、取消或退款"),

@@ -50,7 +50,7 @@ async fn a_key_is_made_shown_once_and_revoked() {
     again.has("This form made the key");
     assert!(!again.html.contains(&key));
     let list = desk.get("/console/keys").await.expect(200);
-    list.has("desk").has("keys, orders:read").has("badge ok");
+    list.has("desk").has("orders:read, keys").has("badge ok");
     assert!(!list.html.contains(&key), "it is shown once");
     assert_eq!(list.html.matches("badge ok").count(), 1);
 
