@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
+use axum::http::request::Builder;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
@@ -128,8 +129,13 @@ pub(super) struct Ask {
 
 impl Ask {
     pub(super) fn get(path: impl Into<String>) -> Self {
+        Self::bare(Method::GET, path)
+    }
+
+    /// Without a body.
+    pub(super) fn bare(method: Method, path: impl Into<String>) -> Self {
         Self {
-            method: Method::GET,
+            method,
             path: path.into(),
             body: None,
             lines: Vec::new(),
@@ -139,12 +145,15 @@ impl Ask {
 
     pub(super) fn send(method: Method, path: impl Into<String>, body: Value) -> Self {
         Self {
-            method,
-            path: path.into(),
             body: Some(body),
-            lines: Vec::new(),
-            key: None,
+            ..Self::bare(method, path)
         }
+    }
+
+    /// Method and path of the request.
+    fn request(&self) -> Builder {
+        let path = format!("{ROOT}{}", self.path);
+        Request::builder().method(self.method.clone()).uri(path)
     }
 
     /// With lines behind its body.
@@ -243,8 +252,7 @@ pub(super) async fn text(inside: &Inside, holder: &Holder, path: &str) -> String
 }
 
 async fn answer(inside: &Inside, holder: &Holder, asked: &Ask) -> Result<(Bytes, bool), Trouble> {
-    let path = format!("{ROOT}{}", asked.path);
-    let mut request = Request::builder().method(asked.method.clone()).uri(path);
+    let mut request = asked.request();
     if let Some(key) = &asked.key {
         let value = HeaderValue::from_str(key).map_err(|error| unread(&error))?;
         request = request.header("idempotency-key", value);
@@ -267,8 +275,7 @@ pub(super) async fn pass_on<T: DeserializeOwned>(
     asked: &Ask,
     sent: Request,
 ) -> Result<T, Trouble> {
-    let path = format!("{ROOT}{}", asked.path);
-    let mut request = Request::builder().method(asked.method.clone()).uri(path);
+    let mut request = asked.request();
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
         if let Some(value) = sent.headers().get(&name) {
             request = request.header(name, value);

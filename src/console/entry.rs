@@ -64,7 +64,7 @@ pub(super) async fn recognise(
     };
     let form = match is_read {
         true => query,
-        false => match proven(&mut request, &visitor, &reached).await {
+        false => match proven(&mut request, query, &visitor, &reached).await {
             Ok(form) => form,
             Err(trouble) => return page::trouble(look, Some(&visitor), &trouble),
         },
@@ -81,7 +81,12 @@ pub(super) async fn recognise(
 }
 
 /// The form of a request that changes something, if it is from a page of this visitor.
-async fn proven(request: &mut Request, visitor: &Visitor, reached: &Reached) -> Result<Form, Trouble> {
+async fn proven(
+    request: &mut Request,
+    query: Form,
+    visitor: &Visitor,
+    reached: &Reached,
+) -> Result<Form, Trouble> {
     let stale = || Trouble::new(StatusCode::FORBIDDEN, "forbidden", visitor.look.words.form_stale);
     if !check_origin(request.headers(), reached) {
         return Err(stale());
@@ -90,9 +95,8 @@ async fn proven(request: &mut Request, visitor: &Visitor, reached: &Reached) -> 
     // A script sends a file as it is: what proves it stands beside it, and its fields in the query.
     if request.method() == Method::PUT {
         let sent = request.headers().get(PROOF_HEADER).map(HeaderValue::as_bytes);
-        let query = request.uri().query().unwrap_or_default();
         return match is_proof(sent.unwrap_or_default()) {
-            true => Ok(Form::read(query.as_bytes())),
+            true => Ok(query),
             false => Err(stale()),
         };
     }

@@ -133,10 +133,7 @@ struct MadePage {
 }
 
 fn revoke(id: &str) -> Ask {
-    Ask {
-        method: Method::DELETE,
-        ..Ask::get(format!("/keys/{}", segment(id)))
-    }
+    Ask::bare(Method::DELETE, format!("/keys/{}", segment(id)))
 }
 
 fn listed(form: &Form) -> Ask {

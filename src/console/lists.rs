@@ -82,13 +82,19 @@ pub(super) fn path(id: &str) -> String {
     format!("/console/lists/{}", segment(id))
 }
 
+/// Where the API has it.
+fn of(id: &str, rest: &str) -> String {
+    format!("/audiences/{}{rest}", segment(id))
+}
+
+/// An upload of a version, but for the list itself.
+pub(super) fn put(id: &str, query: &str) -> Ask {
+    Ask::bare(Method::PUT, linked(&of(id, ""), &[query]))
+}
+
 /// The command that uploads a version.
 fn upload(origin: &str, id: &str, with_token: bool) -> String {
-    let asked = Ask {
-        method: Method::PUT,
-        ..Ask::get(format!("/audiences/{}", segment(id)))
-    };
-    let command = asked.curl(origin, with_token);
+    let command = put(id, "").curl(origin, with_token);
     format!("{command} \\\n  -H 'Content-Type: text/plain' --data-binary @{id}.txt")
 }
 
@@ -117,12 +123,12 @@ pub(super) async fn list(
 }
 
 fn versions(id: &str, form: &Form) -> Ask {
-    let (path, limit) = (format!("/audiences/{}", segment(id)), format!("limit={PAGE}"));
-    Ask::get(linked(&path, &[&limit, &form.before()]))
+    let limit = format!("limit={PAGE}");
+    Ask::get(linked(&of(id, ""), &[&limit, &form.before()]))
 }
 
 fn membership(id: &str, member: &str) -> String {
-    format!("/audiences/{}/members/{}", segment(id), segment(member))
+    of(id, &format!("/members/{}", segment(member)))
 }
 
 /// Whether somebody is on it, in words; what is wrong with the question.
@@ -231,10 +237,7 @@ pub(super) async fn change(
     let activate = form
         .get("activate")
         .map_or_else(String::new, |activate| format!("?activate={}", segment(activate)));
-    let asked = Ask {
-        method,
-        ..Ask::get(membership(&id, member) + &activate)
-    };
+    let asked = Ask::bare(method, membership(&id, member) + &activate);
     let done = ask::<Value>(&console.inside, &visitor.holder, &asked).await;
     let (status, said) = said(done.map(|done| {
         let version = done["version"].to_string();

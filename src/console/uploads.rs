@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Console;
 use super::acts::faults_of;
-use super::api::{Ask, Fault, pass_on, segment};
+use super::api::{Fault, pass_on};
 use super::figures::Uploaded;
-use super::form::{Form, linked};
-use super::lists::path;
+use super::form::Form;
+use super::lists::{path, put};
 use super::page;
 use super::visitor::Visitor;
 use super::words::{fill, grouped};
@@ -39,11 +39,7 @@ pub(super) async fn upload(
     request: Request,
 ) -> Response {
     let words = visitor.look.words;
-    let query = form.filter_query(&FIELDS);
-    let asked = Ask {
-        method: Method::PUT,
-        ..Ask::get(linked(&format!("/audiences/{}", segment(&id)), &[&query]))
-    };
+    let asked = put(&id, &form.filter_query(&FIELDS));
     let uploaded = pass_on::<Uploaded>(&console.inside, &visitor.holder, &asked, request).await;
     let (status, done, faults) = match uploaded {
         Ok(new) => {

@@ -234,10 +234,7 @@ async fn done(console: &Console, visitor: &Visitor, id: &str, act: &str) -> Resu
     let words = visitor.look.words;
     match act {
         "test" => {
-            let asked = Ask {
-                method: Method::POST,
-                ..Ask::get(of(id, "/test"))
-            };
+            let asked = Ask::bare(Method::POST, of(id, "/test"));
             let tried: Value = ask(&console.inside, &visitor.holder, &asked).await?;
             let text = match tried["delivered"].as_bool() {
                 Some(true) => words.tried_delivered,

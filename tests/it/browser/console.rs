@@ -21,9 +21,18 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser").join(name)
 }
 
+/// A wide window, and where its pictures go.
+async fn window(name: &str) -> (PathBuf, Browser) {
+    let folder = folder(name);
+    let browser = Browser::start(&folder).await;
+    browser.resize(1280, 900).await;
+    (folder, browser)
+}
+
 /// A sale with two SKUs of which one sells well, another that has not opened, and one that is over.
 async fn sales(gate: &Gate) {
     let rules = json!([{"module": "n-per-user", "params": {"limit": 2}}]);
+    let stricter = json!([{"module": "n-per-user", "params": {"limit": 1}}]);
     for (id, title, opens, closes, skus) in [
         (
             "winter",
@@ -47,7 +56,6 @@ async fn sales(gate: &Gate) {
             json!([{"id": "mug", "stock": 40}, {"id": "tee-m", "stock": 25}, {"id": "poster", "stock": 3}]),
         ),
     ] {
-        let stricter = json!([{"module": "n-per-user", "params": {"limit": 1}}]);
         let made = json!({"id": id, "title": title, "opens_at": opens, "closes_at": closes, "skus": skus, "rules": rules, "shadow": stricter});
         gate.control("/campaigns", &made).await.expect(201);
     }
@@ -118,9 +126,7 @@ async fn refused(browser: &Browser) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_is_changed_in_four_clicks_with_every_mistake_told_at_its_field() {
     let gate = Gate::dev().await;
-    let folder = folder("console-limit");
-    let browser = Browser::start(&folder).await;
-    browser.resize(1280, 900).await;
+    let (folder, browser) = window("console-limit").await;
     browser.open(&format!("{}/console", gate.admin)).await;
     browser.until_text("#age", "live").await;
     browser.until_text("#sale-demo", "100 of 100 left").await;
@@ -180,9 +186,7 @@ async fn a_limit_is_changed_in_four_clicks_with_every_mistake_told_at_its_field(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_cut_or_falls_silent_is_told_and_comes_back() {
     let gate = Gate::dev().await;
-    let folder = folder("console-cut");
-    let browser = Browser::start(&folder).await;
-    browser.resize(1280, 900).await;
+    let (folder, browser) = window("console-cut").await;
     browser.open(&format!("{}/console/sales/demo", gate.admin)).await;
     browser.until_text("#age", "live").await;
     // Silent: the connection is there, and nothing comes.
@@ -215,9 +219,7 @@ const CHOOSE: &str = "const lines = Array.from({length: 200000}, (_, n) => `memb
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_is_uploaded_from_a_file_while_its_page_shows_how_far_it_is() {
     let gate = Gate::dev().await;
-    let folder = folder("console-upload");
-    let browser = Browser::start(&folder).await;
-    browser.resize(1280, 900).await;
+    let (folder, browser) = window("console-upload").await;
     browser.open(&format!("{}/console/lists", gate.admin)).await;
     browser.until("form.upload:not([hidden])").await;
     browser.script(WATCH, Vec::new()).await;

@@ -213,26 +213,18 @@ async fn without_a_key_it_is_for_this_machine_alone() {
     assert_eq!(desk.gate.figures("demo").await["state"], "open");
 }
 
-/// A key that the root token makes.
-async fn key(desk: &Desk, body: &Value) -> String {
-    let url = format!("{}/admin/v1/keys", desk.gate.admin);
+/// What the root token makes.
+async fn made(desk: &Desk, path: &str, body: &Value) -> Value {
+    let url = format!("{}/admin/v1{path}", desk.gate.admin);
     let token = format!("Bearer {TOKEN}");
     let headers = [("authorization", token.as_str())];
-    let made = desk.gate.http.post(&url, &headers, body).await.expect(201).json();
-    made["key"].as_str().expect("a key").to_owned()
+    desk.gate.http.post(&url, &headers, body).await.expect(201).json()
 }
 
 #[tokio::test]
 async fn a_look_at_a_sale_is_shared_with_those_alone_who_may_see_the_same() {
     let mut desk = Desk::with_token().await;
-    let url = format!("{}/admin/v1/merchants", desk.gate.admin);
-    let token = format!("Bearer {TOKEN}");
-    let headers = [("authorization", token.as_str())];
-    desk.gate
-        .http
-        .post(&url, &headers, &json!({"id": "b"}))
-        .await
-        .expect(201);
+    made(&desk, "/merchants", &json!({"id": "b"})).await;
     let of = |person: &str, merchant: &str, scopes: Value| json!({"name": "desk", "person": person, "merchant": merchant, "scopes": scopes});
     let mut visitors = vec![(TOKEN.to_owned(), 200)];
     for (body, status) in [
@@ -241,7 +233,8 @@ async fn a_look_at_a_sale_is_shared_with_those_alone_who_may_see_the_same() {
         (of("eve", "b", json!(["campaigns:read"])), 404),
         (of("cyd", "default", json!(["campaigns:read"])), 200),
     ] {
-        visitors.push((key(&desk, &body).await, status));
+        let key = made(&desk, "/keys", &body).await;
+        visitors.push((key["key"].as_str().expect("a key").to_owned(), status));
     }
     // Whoever comes after somebody else sees no more than whoever comes first.
     let back = visitors.clone().into_iter().rev();

@@ -11,13 +11,13 @@ use serde_json::json;
 use testkit::deployment::Member;
 use testkit::events::Events;
 use testkit::http::Http;
-use testkit::{process, services};
+use testkit::services;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::end::landed;
+use crate::end::{cpu, landed};
 use crate::wrk::Orders;
-use crate::{Bench, SKU, STOCK, wrk};
+use crate::{Bench, SKU, STOCK, gateway, wrk};
 
 const CAMPAIGN: &str = "bench-consoles";
 const CONNECTIONS: u32 = 64;
@@ -113,12 +113,8 @@ fn orders(gateway: &Member) -> Orders<'_> {
 
 /// Everything that the load asks for, landed; first as fast as it goes, then at a rate.
 async fn load(bench: &Bench, gateway: &Member, users: &str) -> Result<Seen> {
-    let redis = services::redis_pid(&mut services::redis(&bench.setup.urls).await?).await?;
-    let (used, redis_used) = (process::cpu(gateway.pid())?, process::cpu(redis)?);
-    let figures = wrk::run(orders(gateway), users, bench.time).await?;
-    let per_order = |used: Duration| used.as_micros() as f64 / figures.requests.max(1) as f64;
-    let gateway_us = per_order(process::cpu(gateway.pid())? - used);
-    let redis_us = per_order(process::cpu(redis)? - redis_used);
+    let cost = gateway::cost(bench, gateway.pid(), orders(gateway), users).await?;
+    let figures = cost.figures;
     ensure!(figures.refused == 0, "{} orders were refused", figures.refused);
     landed(bench, CAMPAIGN).await?;
     let attempts = (RATE * bench.time.as_secs_f64()) as u64;
@@ -137,8 +133,8 @@ async fn load(bench: &Bench, gateway: &Member, users: &str) -> Result<Seen> {
     landed(bench, CAMPAIGN).await?;
     Ok(Seen {
         per_second: figures.per_second(),
-        gateway: gateway_us,
-        redis: redis_us,
+        gateway: cost.us,
+        redis: cost.redis_us,
         p99_ms: figures.p99_ms,
         rate_p99_ms: report.order_latency.p99_ms,
     })
@@ -171,10 +167,9 @@ async fn at_rest(bench: &mut Bench, gateway: &Member, sessions: &[String]) -> Re
 
 /// Shares of one core, percent.
 async fn busy(pids: &[(String, u32)], time: Duration) -> Result<Vec<f64>> {
-    let all = || -> Result<Vec<Duration>> { pids.iter().map(|(_, pid)| process::cpu(*pid)).collect() };
-    let before = all()?;
+    let before = cpu(pids)?;
     tokio::time::sleep(time).await;
-    let shares = before.into_iter().zip(all()?);
+    let shares = before.into_iter().zip(cpu(pids)?);
     Ok(shares
         .map(|(before, after)| (after - before).as_secs_f64() / time.as_secs_f64() * 100.0)
         .collect())

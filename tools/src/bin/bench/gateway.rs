@@ -17,10 +17,10 @@ const CONNECTIONS: [u32; 2] = [64, 256];
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// CPU per answer, and what wrk saw.
-struct Cost {
-    us: f64,
-    redis_us: f64,
-    figures: Figures,
+pub struct Cost {
+    pub us: f64,
+    pub redis_us: f64,
+    pub figures: Figures,
 }
 
 pub async fn run(bench: &mut Bench) -> Result<()> {
@@ -90,13 +90,8 @@ enum Expect {
 
 async fn measure(bench: &Bench, pid: u32, orders: Orders<'_>, expect: Expect) -> Result<Cost> {
     wrk::run(orders, "warm", WARM_UP).await?;
-    let redis_pid = services::redis_pid(&mut services::redis(&bench.setup.urls).await?).await?;
-    let (before, redis_before) = (process::cpu(pid)?, process::cpu(redis_pid)?);
-    let figures = wrk::run(orders, "u", bench.time).await?;
-    let (used, redis_used) = (
-        process::cpu(pid)? - before,
-        process::cpu(redis_pid)? - redis_before,
-    );
+    let cost = cost(bench, pid, orders, "u").await?;
+    let figures = &cost.figures;
     let right = match expect {
         Expect::Orders => figures.refused == 0,
         Expect::Refusals => figures.refused == figures.requests,
@@ -111,6 +106,18 @@ async fn measure(bench: &Bench, pid: u32, orders: Orders<'_>, expect: Expect) ->
             orders.campaign
         );
     }
+    Ok(cost)
+}
+
+/// What orders of buyers whose names start so cost the process and Redis, whatever the answers are.
+pub async fn cost(bench: &Bench, pid: u32, orders: Orders<'_>, prefix: &str) -> Result<Cost> {
+    let redis_pid = services::redis_pid(&mut services::redis(&bench.setup.urls).await?).await?;
+    let (before, redis_before) = (process::cpu(pid)?, process::cpu(redis_pid)?);
+    let figures = wrk::run(orders, prefix, bench.time).await?;
+    let (used, redis_used) = (
+        process::cpu(pid)? - before,
+        process::cpu(redis_pid)? - redis_before,
+    );
     let per = |time: Duration| time.as_micros() as f64 / figures.requests.max(1) as f64;
     Ok(Cost {
         us: per(used),
